@@ -1,0 +1,61 @@
+"""graphfuse: any mix of modalities fused in one heterogeneous graph.
+
+Names are loaded when they are first used, so that importing the package is quick and loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "graphfuse.core.answer": ("Answer",),
+    "graphfuse.core.errors": ("InputError",),
+    "graphfuse.core.fused": ("Fused",),
+    "graphfuse.core.graph": ("FusionGraph", "Schema", "lay"),
+    "graphfuse.core.message": ("aggregate", "attend"),
+    "graphfuse.core.sample": ("Batch", "Sample", "collate"),
+    "graphfuse.core.seed": ("seeded",),
+    "graphfuse.edges": ("EDGES", "AllPairs", "Hub", "Linked", "Nearest", "Overlap", "Window"),
+    "graphfuse.encoders": ("ENCODERS",),
+    "graphfuse.fusion": ("FUSIONS", "Stack"),
+    "graphfuse.heads": ("HEADS",),
+    "graphfuse.kg": ("KnowledgeGraph", "Link", "Subgraph"),
+    "graphfuse.model": ("FusionModel", "Output"),
+    "graphfuse.training": ("Comparison", "History", "compare", "evaluate", "fit"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+_ROOMS = ("core", "edges", "encoders", "fusion", "heads", "kg")
+
+__all__ = sorted([*_HOME, *_ROOMS])
+
+if TYPE_CHECKING:
+    from graphfuse import core, edges, encoders, fusion, heads, kg
+    from graphfuse.core.answer import Answer
+    from graphfuse.core.errors import InputError
+    from graphfuse.core.fused import Fused
+    from graphfuse.core.graph import FusionGraph, Schema, lay
+    from graphfuse.core.message import aggregate, attend
+    from graphfuse.core.sample import Batch, Sample, collate
+    from graphfuse.core.seed import seeded
+    from graphfuse.edges import EDGES, AllPairs, Hub, Linked, Nearest, Overlap, Window
+    from graphfuse.encoders import ENCODERS
+    from graphfuse.fusion import FUSIONS, Stack
+    from graphfuse.heads import HEADS
+    from graphfuse.kg import KnowledgeGraph, Link, Subgraph
+    from graphfuse.model import FusionModel, Output
+    from graphfuse.training import Comparison, History, compare, evaluate, fit
+
+
+def __getattr__(name: str) -> object:
+    if name in _ROOMS:
+        return import_module(f"graphfuse.{name}")
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'graphfuse' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,258 @@
+"""The schema (what may be in a graph, in which order) and the graph that a fusion works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from graphfuse.core.catalog import did_you_mean, look_up
+from graphfuse.core.errors import InputError
+from graphfuse.core.relations import AllPairs, Linked, relations_of
+from graphfuse.core.sample import Batch, Relation, Sample, owner_of
+
+
+class EdgeBuilder(Protocol):
+    """Says which nodes meet. A frozen dataclass; one vectorised call over the whole batch.
+
+    A builder is *dense* where every pair within a sample meets: it is never called, its pairs are never listed.
+    """
+
+    source: str
+    target: str
+    direction: str
+    name: str
+    dense: bool
+
+    def __call__(self, graph: FusionGraph, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Rows of ``graph.x`` that meet ``int64 [2, E]``, and one weight a pair ``[E]`` or ``None``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Schema:
+    """The kinds of nodes with their widths, and the edge builders: fixed, with their order, for the life of a model.
+
+    Attributes:
+        kinds: kind -> width of its features, as samples bring them.
+        edges: The edge builders that lay relations over the nodes.
+
+    Raises:
+        InputError: An edge builder names an unknown kind, or two of them lay the same relation.
+    """
+
+    kinds: Mapping[str, int]
+    edges: Sequence[Any] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", dict(self.kinds))
+        object.__setattr__(self, "edges", tuple(self.edges))
+        if not self.kinds:
+            raise InputError("A schema needs at least one kind, as in gf.Schema(kinds={'text': 384}).")
+        for builder in self.edges:
+            for kind in (builder.source, builder.target):
+                if kind not in self.all_kinds:
+                    raise InputError(f"{builder} joins kind {kind!r}, which the schema lacks."
+                                     f"{did_you_mean(kind, self.kinds)}")  # fmt: skip
+        twice = {r for r in self.relations if self.relations.count(r) > 1}
+        if twice:
+            raise InputError(f"Relation {min(twice)} is laid by two edge builders; give one of them another name.")
+
+    @cached_property
+    def hubs(self) -> tuple[str, ...]:
+        """Kinds that samples do not bring: one node a sample, made by a ``Hub`` edge builder."""
+        made = (getattr(builder, "makes", None) for builder in self.edges)
+        return tuple(dict.fromkeys(kind for kind in made if kind and kind not in self.kinds))
+
+    @cached_property
+    def all_kinds(self) -> tuple[str, ...]:
+        """The kinds of a graph's nodes in their order: those of the samples, then the hubs."""
+        return (*self.kinds, *self.hubs)
+
+    @cached_property
+    def relations(self) -> tuple[Relation, ...]:
+        """Every relation that is laid, in its order; a builder in both directions lays two."""
+        return tuple(relation for builder in self.edges for relation in relations_of(builder))
+
+    @cached_property
+    def given(self) -> tuple[Relation, ...]:
+        """The relations whose links the samples bring."""
+        return tuple((b.source, b.name, b.target) for b in self.edges if isinstance(b, Linked))
+
+    @cached_property
+    def weighted(self) -> frozenset[Relation]:
+        """Those of the given relations whose links bring a weight."""
+        return frozenset((b.source, b.name, b.target) for b in self.edges if isinstance(b, Linked) and b.weighted)
+
+    @classmethod
+    def infer(cls, samples: Iterable[Sample]) -> Schema:
+        """Kinds and widths as found (all samples are read); all pairs between and within all kinds; links as given."""
+        kinds: dict[str, int] = {}
+        linked: dict[Relation, bool] = {}
+        for sample in samples:
+            for kind, x in sample.nodes.items():
+                if len(x):
+                    kinds.setdefault(kind, x.shape[-1])
+            for relation in sample.links:
+                linked[relation] = linked.get(relation, False) or relation in sample.weights
+        pairs = [AllPairs(source, target) for source in kinds for target in kinds]
+        return cls(kinds, [*pairs, *(Linked(*r, weighted=weighted) for r, weighted in linked.items())])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON; :meth:`from_dict` reads them back."""
+        edges = [{"edge": type(builder).__name__, **asdict(builder)} for builder in self.edges]
+        return {"kinds": dict(self.kinds), "edges": edges}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], edges: Mapping[str, Any]) -> Schema:
+        """From the values of :meth:`to_dict`; ``edges`` is the catalog of edge builders, by their own names."""
+        by_class = {part.__name__: part for part in edges.values()}
+        builders = []
+        for entry in data["edges"]:
+            part = look_up(by_class, entry["edge"], "edge builder")
+            builders.append(part(**{f.name: entry[f.name] for f in fields(part) if f.name in entry}))
+        return cls(data["kinds"], builders)
+
+
+@dataclass(frozen=True, eq=False)
+class Laid:
+    """One relation laid over a graph.
+
+    Attributes:
+        relation: (source kind, name, target kind).
+        index: Its place in ``schema.relations``.
+        pairs: Rows of ``graph.x``, source over target, sorted by target, ``int64 [2, E]``; ``None`` where the relation
+            is dense: every pair within a sample, never listed.
+        weight: One number an edge, ``[E]``, where given.
+    """
+
+    relation: Relation
+    index: int
+    pairs: Tensor | None = None
+    weight: Tensor | None = None
+
+    @property
+    def dense(self) -> bool:
+        """Whether every pair within a sample meets."""
+        return self.pairs is None
+
+
+@dataclass(frozen=True, eq=False)
+class FusionGraph:
+    """Many samples' nodes at one width, kind after kind and sample after sample, with their relations laid.
+
+    Attributes:
+        x: Node states, ``[N, d]``.
+        schema: Order of kinds and relations.
+        names: The samples' names.
+        starts: First row of each kind and the end, ``K + 1`` numbers.
+        offsets: ``offsets[k, b]`` is the first row of sample ``b``'s nodes of kind ``k``; ``int64 [K, B + 1]``.
+        relations: The relations that are laid.
+    """
+
+    x: Tensor
+    schema: Schema
+    names: tuple[str, ...]
+    starts: tuple[int, ...]
+    offsets: Tensor
+    relations: tuple[Laid, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def replace(self, **changes: Any) -> FusionGraph:
+        """The same graph with other states (``x=``) or relations."""
+        return replace(self, **changes)
+
+    def rows(self, kind: str) -> slice:
+        """The rows of ``x`` that hold a kind."""
+        place = self.schema.all_kinds.index(kind)
+        return slice(self.starts[place], self.starts[place + 1])
+
+    def of(self, kind: str) -> Tensor:
+        """The states of a kind, ``[N_kind, d]``."""
+        return self.x[self.rows(kind)]
+
+    def within(self, kind: str) -> Tensor:
+        """A kind's offsets counted from its own first row, ``int64 [B + 1]``."""
+        place = self.schema.all_kinds.index(kind)
+        return self.offsets[place] - self.starts[place]
+
+    def owner(self, kind: str) -> Tensor:
+        """The sample of each node of a kind, ``int64 [N_kind]``."""
+        rows = self.rows(kind)
+        return owner_of(self.within(kind), rows.stop - rows.start)
+
+    def sizes(self, kind: str) -> Tensor:
+        """How many nodes of a kind each sample has, ``int64 [B]``."""
+        return self.within(kind).diff()
+
+    def edges(self, laid: Laid) -> Tensor:
+        """Rows of ``x`` that meet by a relation, listed also if it is dense and sorted by target, ``int64 [2, E]``."""
+        if laid.pairs is not None:
+            return laid.pairs
+        source, _, target = laid.relation
+        return sorted_by_target(pairs_within(self, source, target))[0]
+
+
+def pairs_within(graph: FusionGraph, source: str, target: str) -> Tensor:
+    """Every pair of nodes of two kinds within each sample, as rows of ``graph.x``, ``int64 [2, E]``."""
+    left, right = graph.sizes(source), graph.sizes(target)
+    many = left * right
+    offsets = torch.cat([many.new_zeros(1), many.cumsum(0)])
+    owner = owner_of(offsets, int(offsets[-1]))
+    within = torch.arange(len(owner), device=owner.device) - offsets[owner]
+    across = right[owner]
+    first = graph.offsets[graph.schema.all_kinds.index(source)][owner]
+    second = graph.offsets[graph.schema.all_kinds.index(target)][owner]
+    return torch.stack([first + within // across, second + within % across])
+
+
+def sorted_by_target(pairs: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """Edges in the order of their targets, those of one target in the order they came."""
+    order = pairs[1].sort(stable=True).indices
+    return pairs[:, order], None if weight is None else weight[order]
+
+
+def lay(batch: Batch, schema: Schema, states: Mapping[str, Tensor]) -> FusionGraph:
+    """Joins the kinds' states in the schema's order and lays the relations over them.
+
+    Args:
+        batch: Where the offsets, links and spans are taken from.
+        schema: The one that the batch was collated with.
+        states: kind -> ``[N_kind, d]``, one ``d`` for all; hubs that are left out start from zeros, ``[B, d]``.
+
+    Raises:
+        InputError: A kind's states are missing or have the wrong number of rows or another width.
+    """
+    reference = next(iter(states.values()))
+    parts, offsets, starts = [], [], [0]
+    for kind in schema.all_kinds:
+        own = torch.arange(len(batch) + 1, device=reference.device) if kind in schema.hubs else batch.offsets[kind]
+        rows = len(batch) if kind in schema.hubs else len(batch.nodes[kind])
+        x = states.get(kind, reference.new_zeros(rows, reference.shape[1]) if kind in schema.hubs else None)
+        if x is None or tuple(x.shape) != (rows, reference.shape[1]):
+            found = "none" if x is None else list(x.shape)
+            raise InputError(f"States of kind {kind!r}: expected [{rows}, {reference.shape[1]}], found {found}.")
+        parts.append(x)
+        offsets.append(own + starts[-1])
+        starts.append(starts[-1] + rows)
+    graph = FusionGraph(torch.cat(parts), schema, batch.names, tuple(starts), torch.stack(offsets))
+    return graph.replace(relations=_lay_relations(graph, batch))
+
+
+def _lay_relations(graph: FusionGraph, batch: Batch) -> tuple[Laid, ...]:
+    laid: list[Laid] = []
+    for builder in graph.schema.edges:
+        pairs, weight = (None, None) if builder.dense else builder(graph, batch)
+        for relation in relations_of(builder):
+            if pairs is None:
+                laid.append(Laid(relation, len(laid)))
+            else:
+                forward = relation[1] == builder.name
+                laid.append(Laid(relation, len(laid), *sorted_by_target(pairs if forward else pairs.flip(0), weight)))
+    return tuple(laid)

@@ -1,0 +1,43 @@
+"""Fusions: from a graph to fused node states and one vector a sample. Adding one: a file here, a line in ``FUSIONS``.
+
+Each is called ``(dim, schema, layers=.., **options)`` and gives a module ``FusionGraph -> Fused``. Importing this room
+loads no torch-geometric; ``pyg`` does when it is made.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from graphfuse.core.graph import Schema
+from graphfuse.fusion.attention import Attention
+from graphfuse.fusion.concat import Concat
+from graphfuse.fusion.cross_transformer import CrossTransformer
+from graphfuse.fusion.hgt import HGT
+from graphfuse.fusion.relation_gate import RelationGate
+from graphfuse.fusion.rgcn import RGCN
+from graphfuse.fusion.sage import SAGE
+from graphfuse.fusion.stack import Stack
+from graphfuse.fusion.weighted import Weighted
+
+
+def _pyg(dim: int, schema: Schema, **options: Any) -> nn.Module:
+    from graphfuse.fusion.pyg import PyG
+
+    return PyG(dim, schema, **options)
+
+
+FUSIONS: dict[str, Callable[..., nn.Module]] = {
+    "concat": Concat,
+    "weighted": Weighted,
+    "attention": Attention,
+    "cross_transformer": CrossTransformer,
+    "sage": partial(Stack, SAGE),
+    "rgcn": partial(Stack, RGCN),
+    "hgt": partial(Stack, HGT),
+    "relation_gate": RelationGate,
+    "pyg": partial(Stack, _pyg),
+}
+
+__all__ = ["FUSIONS", "Stack"]

@@ -1,0 +1,67 @@
+"""What several fusions are made of: one linear map a kind, pooling of nodes to one vector a sample."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from graphfuse.core.graph import FusionGraph, Schema
+from graphfuse.core.message import segment, segment_softmax
+
+
+class PerKind(nn.Module):
+    """A linear map of its own for each kind: ``x [N, dim] -> [N, out]``, rows as in the graph."""
+
+    def __init__(self, dim: int, out: int, schema: Schema, bias: bool = True):
+        super().__init__()
+        self.maps = nn.ModuleList(nn.Linear(dim, out, bias=bias) for _ in schema.all_kinds)
+
+    def forward(self, graph: FusionGraph, x: Tensor) -> Tensor:
+        """Maps each kind's rows by its own map."""
+        return torch.cat([own(x[graph.rows(kind)]) for own, kind in zip(self.maps, graph.schema.all_kinds)])
+
+
+class Pooling(nn.Module):
+    """One vector a sample and kind: the mean of its nodes, weighted by a softmax of a learned score of each.
+
+    Shape: ``x [N, d] -> pooled [B, K, d], present bool [B, K]``; zeros where the kind lacks.
+    Source: attention pooling, Ilse et al. 2018, "Attention-based deep multiple instance learning", eq. 7-8.
+    """
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.score = nn.Linear(dim, 1)
+        nn.init.zeros_(self.score.weight)                                   # starts as the plain mean
+
+    def forward(self, graph: FusionGraph, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pools each kind of each sample."""
+        pooled, present = [], []
+        score = self.score(x)
+        for kind in graph.schema.all_kinds:
+            rows, owner = graph.rows(kind), graph.owner(kind)
+            share = segment_softmax(score[rows], owner, len(graph))
+            pooled.append(segment(share * x[rows], owner, len(graph)))
+            present.append(graph.sizes(kind) > 0)
+        return torch.stack(pooled, 1), torch.stack(present, 1)
+
+
+class Readout(nn.Module):
+    """One vector a sample from fused nodes: the mean over the kinds that it has of their pooled nodes.
+
+    A kind with many nodes does not drown the others, and one that lacks does not count.
+    Shape: ``graph.x [N, d] -> [B, d]``.
+    """
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.pooling = Pooling(dim)
+
+    def forward(self, graph: FusionGraph) -> Tensor:
+        """Reads the graph's states."""
+        pooled, present = self.pooling(graph, graph.x)
+        return pooled.sum(1) / present.sum(1, keepdim=True).clamp(min=1).to(pooled.dtype)
+
+
+def feed_forward(dim: int) -> nn.Sequential:
+    """Linear to twice the width, GELU, linear back: ``[n, dim] -> [n, dim]``."""
+    return nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))

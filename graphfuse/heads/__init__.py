@@ -1,0 +1,20 @@
+"""Heads: from fused states to the answer of one task. Adding one: a file here and a line in ``HEADS``.
+
+A head is a frozen description, so that one can be given to several models; the weights are in the module that it
+builds. All heads have:
+
+- ``build(dim, schema) -> nn.Module``, which gives scores from ``Fused``;
+- ``loss(scores, batch) -> Tensor []`` and ``answers(scores, batch) -> list[Answer]``;
+- ``measure(scores, batch) -> dict[str, Tensor [B]]``: one value a sample and metric, whose mean over samples is the
+  metric, so that methods can be compared sample by sample; ``metric`` is the one that decides, ``best`` how;
+- ``check(samples)``, which raises ``InputError`` for a target that the head cannot learn from.
+"""
+
+from graphfuse.heads.choose import Choose
+from graphfuse.heads.classify import Classify
+from graphfuse.heads.multilabel import MultiLabel
+from graphfuse.heads.regress import Regress
+
+HEADS = {"classify": Classify, "multilabel": MultiLabel, "regress": Regress, "choose": Choose}
+
+__all__ = ["HEADS", "Choose", "Classify", "MultiLabel", "Regress"]

@@ -1,0 +1,102 @@
+"""One of a sample's own nodes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from graphfuse.core.answer import Answer
+from graphfuse.core.catalog import did_you_mean
+from graphfuse.core.errors import InputError
+from graphfuse.core.fused import Fused
+from graphfuse.core.graph import Schema
+from graphfuse.core.message import segment, segment_softmax
+from graphfuse.core.sample import Batch, Sample
+
+
+@dataclass(frozen=True)
+class Choose:
+    """The node of ``kind`` that answers. Scores: ``[N_kind]``, one a candidate, sample after sample.
+
+    Target: ``int64 [n]``, the rows of the sample's nodes of that kind that are right, several or none. A sample with
+    no right candidate teaches nothing and is measured as wrong; one without candidates is answered by ``None``.
+    """
+
+    kind: str
+    metric: ClassVar[str] = "accuracy"
+    best: ClassVar[Literal["max", "min"]] = "max"
+
+    def build(self, dim: int, schema: Schema) -> nn.Module:
+        """Weights ``Fused -> [N_kind]``."""
+        if self.kind not in schema.all_kinds:
+            near = did_you_mean(self.kind, schema.all_kinds)
+            raise InputError(f"Choose: the schema has no kind {self.kind!r}.{near}")
+        return NodeScores(dim, self.kind)
+
+    def check(self, samples: Iterable[Sample]) -> None:
+        """Raises ``InputError`` with the sample's name where a target is no tensor of rows that exist."""
+        for sample in samples:
+            rows, target = len(sample.nodes.get(self.kind, ())), sample.target
+            if not isinstance(target, Tensor) or target.ndim != 1 or target.is_floating_point():
+                raise InputError(f"Sample {sample.name!r}: target {target!r} is not an integer tensor [n] of rows.")
+            if len(target) and (int(target.min()) < 0 or int(target.max()) >= rows):
+                raise InputError(f"Sample {sample.name!r}: target {target.tolist()} names a row out of range; the "
+                                 f"sample has {rows} nodes of kind {self.kind!r}.")  # fmt: skip
+
+    def right(self, batch: Batch, device: torch.device) -> Tensor:
+        """Which candidates are right, ``bool [N_kind]``."""
+        offsets = batch.offsets[self.kind].to(device)
+        right = torch.zeros(len(batch.nodes[self.kind]), dtype=torch.bool, device=device)
+        sizes = torch.tensor([len(target) for target in batch.targets], device=device)
+        rows = torch.cat([target.to(device) for target in batch.targets]) + offsets[:-1].repeat_interleave(sizes)
+        right[rows] = True
+        return right
+
+    def loss(self, scores: Tensor, batch: Batch) -> Tensor:
+        """Minus the log of the right candidates' probability, averaged over the samples that have one."""
+        owner, right = batch.owner(self.kind).to(scores.device), self.right(batch, scores.device)
+        p = segment_softmax(scores[:, None], owner, len(batch))[:, 0]
+        mass = segment(p * right, owner, len(batch))
+        known = segment(right.to(p.dtype), owner, len(batch)) > 0
+        return -(mass[known].clamp(min=1e-12).log().sum() / known.sum().clamp(min=1))
+
+    def measure(self, scores: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Accuracy (Hits@1): 1 where the best candidate is right, else 0."""
+        best, right = self._best(scores, batch), self.right(batch, scores.device)
+        chosen = [bool(right[row]) if row is not None else False for row in best]
+        return {"accuracy": scores.new_tensor(chosen)}
+
+    def answers(self, scores: Tensor, batch: Batch) -> list[Answer]:
+        """The best candidate's row within the sample, and its probability."""
+        p = segment_softmax(scores[:, None], batch.owner(self.kind).to(scores.device), len(batch))[:, 0]
+        first = batch.offsets[self.kind].tolist()
+        return [
+            Answer(name, None if row is None else row - start, None if row is None else float(p[row]))
+            for name, row, start in zip(batch.names, self._best(scores, batch), first)
+        ]
+
+    def _best(self, scores: Tensor, batch: Batch) -> list[int | None]:
+        ends = batch.offsets[self.kind].tolist()
+        every = scores.detach().cpu()
+        return [a + int(every[a:b].argmax()) if b > a else None for a, b in itertools.pairwise(ends)]
+
+
+class NodeScores(nn.Module):
+    """Scores each node of a kind against its sample's vector: ``Fused -> [N_kind]``."""
+
+    def __init__(self, dim: int, kind: str):
+        super().__init__()
+        self.kind = kind
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
+        self.score = nn.Sequential(nn.Linear(3 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, 1))
+
+    def forward(self, fused: Fused) -> Tensor:
+        """Scores the nodes."""
+        node = self.norms[0](fused.graph.of(self.kind))
+        sample = self.norms[1](fused.vector)[fused.graph.owner(self.kind)]
+        return self.score(torch.cat([node, sample, node * sample], 1))[:, 0]

@@ -1,0 +1,64 @@
+"""One number a sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from graphfuse.core.answer import Answer
+from graphfuse.core.errors import InputError
+from graphfuse.core.graph import Schema
+from graphfuse.core.sample import Batch, Sample
+from graphfuse.heads.readout import VectorScores
+
+
+@dataclass(frozen=True)
+class Regress:
+    """A number; trained by the squared error in units of ``scale``. Scores: ``[B, 1]`` in that unit, around ``mean``.
+
+    Attributes:
+        mean: Where predictions start from; the mean of the training targets is a good choice.
+        scale: The unit of the network's output; the standard deviation of the training targets is a good choice.
+    """
+
+    mean: float = 0.0
+    scale: float = 1.0
+    metric: ClassVar[str] = "absolute_error"
+    best: ClassVar[Literal["max", "min"]] = "min"
+
+    def __post_init__(self) -> None:
+        if not (self.scale > 0 and math.isfinite(self.scale) and math.isfinite(self.mean)):
+            raise InputError(f"Regress: mean {self.mean} and scale {self.scale} must be finite, the scale positive.")
+
+    def build(self, dim: int, schema: Schema) -> nn.Module:
+        """Weights ``Fused -> [B, 1]``, read by the other methods as ``mean + scale * score``."""
+        return VectorScores(dim, 1)
+
+    def check(self, samples: Iterable[Sample]) -> None:
+        """Raises ``InputError`` with the sample's name where a target is not a finite number."""
+        for sample in samples:
+            if isinstance(sample.target, bool) or not isinstance(sample.target, int | float):
+                raise InputError(f"Sample {sample.name!r}: target {sample.target!r} is not a number.")
+            if not math.isfinite(sample.target):
+                raise InputError(f"Sample {sample.name!r}: target is {sample.target}; it must be finite.")
+
+    def loss(self, scores: Tensor, batch: Batch) -> Tensor:
+        """Squared error in units of ``scale``, averaged over samples."""
+        return (scores[:, 0] - (self._targets(scores, batch) - self.mean) / self.scale).square().mean()
+
+    def measure(self, scores: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Absolute and squared error in the target's unit."""
+        off = self.mean + self.scale * scores[:, 0] - self._targets(scores, batch)
+        return {"absolute_error": off.abs(), "squared_error": off.square()}
+
+    def answers(self, scores: Tensor, batch: Batch) -> list[Answer]:
+        """The number in the target's unit."""
+        values = (self.mean + self.scale * scores[:, 0]).tolist()
+        return [Answer(name, value) for name, value in zip(batch.names, values)]
+
+    def _targets(self, scores: Tensor, batch: Batch) -> Tensor:
+        return scores.new_tensor([float(target) for target in batch.targets])

@@ -1,0 +1,152 @@
+"""The model: projections, relations, a fusion and a head, in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphfuse.core.answer import Answer
+from graphfuse.core.catalog import did_you_mean, look_up
+from graphfuse.core.errors import InputError
+from graphfuse.core.fused import Fused
+from graphfuse.core.graph import Schema, lay
+from graphfuse.core.sample import Batch, Sample, collate
+from graphfuse.fusion import FUSIONS
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """What a model gives for a batch.
+
+    Attributes:
+        scores: As the head says; ``[B, C]`` for classify.
+        fused: Node states and one vector a sample.
+    """
+
+    scores: Tensor
+    fused: Fused
+
+
+class FusionModel(nn.Module):
+    """Projects every kind to one width, lays the relations, fuses, and scores.
+
+    Args:
+        schema: Kinds, widths and edge builders of the samples.
+        head: A description from ``gf.heads``, such as ``gf.heads.Classify(labels)``.
+        fusion: A name in ``gf.FUSIONS``, or a class or function called ``(dim, schema, layers=.., **options)``.
+        dim: Width of the node states.
+        layers: Of the fusion.
+        dropout: Share of state values that are dropped in training, after the relations are laid.
+        encoders: kind -> encoder that is trained with the model; its samples bring what ``encoder.prepare`` gives.
+        options: Further options of the fusion.
+
+    Shape: ``Batch -> Output(scores, fused)``.
+
+    Raises:
+        InputError: An unknown fusion (with the nearest names), or a schema that does not suit the head or an encoder.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        head: Any,
+        fusion: str | Callable[..., nn.Module] = "hgt",
+        dim: int = 128,
+        layers: int = 2,
+        dropout: float = 0.1,
+        encoders: Mapping[str, nn.Module] | None = None,
+        **options: Any,
+    ):
+        super().__init__()
+        self.schema, self.head = schema, head
+        make = look_up(FUSIONS, fusion, "fusion") if isinstance(fusion, str) else fusion
+        self.settings = {"fusion": fusion, "dim": dim, "layers": layers, "dropout": dropout, **options}
+        self.encoders = nn.ModuleDict()
+        for kind, encoder in (encoders or {}).items():
+            self.encoders[_trained(kind, encoder, schema)] = encoder
+        self.project = nn.ModuleList(self._projection(kind, dim) for kind in schema.kinds)
+        self.hub = nn.Parameter(torch.randn(len(schema.hubs), dim) * dim**-0.5)
+        self.dropout = nn.Dropout(dropout)
+        self.fusion = make(dim, schema, layers=layers, **options)
+        self.readout = head.build(dim, schema)
+
+    def _projection(self, kind: str, dim: int) -> nn.Module:
+        width = self.encoders[kind].width if kind in self.encoders else self.schema.kinds[kind]
+        return nn.Sequential(nn.Linear(width, dim), nn.LayerNorm(dim))  # type: ignore[arg-type]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.hub.device
+
+    def forward(self, batch: Batch) -> Output:
+        """Scores a batch that is on the model's device."""
+        states, nodes, offsets = {}, dict(batch.nodes), dict(batch.offsets)
+        for kind, project in zip(self.schema.kinds, self.project):
+            if kind in self.encoders:
+                nodes[kind], offsets[kind] = self.encoders[kind](nodes[kind], offsets[kind])
+            states[kind] = project(nodes[kind].to(self.hub.dtype))
+        for kind, state in zip(self.schema.hubs, self.hub):
+            states[kind] = state.expand(len(batch), -1)
+        graph = lay(replace(batch, nodes=nodes, offsets=offsets), self.schema, states)
+        fused = self.fusion(graph.replace(x=self.dropout(graph.x)))
+        return Output(self.readout(fused), fused)
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """A batch of this model's schema; names the sample where one does not fit it."""
+        return collate(samples, self.schema)
+
+    def predict(self, samples: Sequence[Sample], batch_size: int = 64) -> list[Answer]:
+        """One answer a sample, in their order; targets are not looked at."""
+        answers: list[Answer] = []
+        with self.answering():
+            for start in range(0, len(samples), batch_size):
+                batch = self.collate([replace(s, target=None) for s in samples[start : start + batch_size]])
+                answers += self.head.answers(self(batch.to(self.device)).scores, batch)
+        return answers
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Without dropout and gradients inside; as it was afterwards."""
+        training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.train(training)
+
+    def save_pretrained(self, folder: str | Path, **extra: Any) -> None:
+        """Writes ``config.json`` and ``model.safetensors``; see :mod:`graphfuse.folder`."""
+        from graphfuse.folder import save
+
+        save(self, Path(folder), extra)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, **parts: Any) -> FusionModel:
+        """Opens a folder or a hub repository, in eval mode; see :func:`graphfuse.folder.load`."""
+        from graphfuse.folder import load
+
+        return load(folder, **parts)
+
+    def push_to_hub(self, repository: str, **options: Any) -> str:
+        """Uploads the model to a hub repository; see :func:`graphfuse.folder.push`."""
+        from graphfuse.folder import push
+
+        return push(self, repository, **options)
+
+
+def _trained(kind: str, encoder: Any, schema: Schema) -> str:
+    if kind not in schema.kinds:
+        near = did_you_mean(kind, schema.kinds)
+        raise InputError(f"An encoder is given for kind {kind!r}, which the schema lacks.{near}")
+    if schema.kinds[kind] != encoder.raw_width:
+        raise InputError(f"Kind {kind!r} is encoded in the model, so the schema must give its raw width "
+                         f"{encoder.raw_width}, not {schema.kinds[kind]}.")  # fmt: skip
+    return kind

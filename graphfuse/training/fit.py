@@ -1,0 +1,198 @@
+"""Training: a seed, a validation split, the best epoch, and a run folder that can be taken up again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch.utils.data import DataLoader, Sampler
+
+from graphfuse.core.errors import InputError
+from graphfuse.core.files import write_json, write_text
+from graphfuse.core.progress import progress as progress_bar
+from graphfuse.core.sample import Sample, collate
+from graphfuse.core.seed import seeded
+from graphfuse.folder import describe
+from graphfuse.model import FusionModel
+from graphfuse.training import checkpoint
+from graphfuse.training.measure import evaluate
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened in training.
+
+    Attributes:
+        rows: One an epoch: ``epoch, train_loss, learning_rate, seconds`` and ``valid_*`` for each metric.
+        best_epoch: The one whose weights the model has now, chosen on the validation split.
+        metrics: The validation metrics of that epoch.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    best_epoch: int
+    metrics: dict[str, float]
+
+
+def fit(
+    model: FusionModel,
+    train: Sequence[Sample],
+    valid: Sequence[Sample],
+    out: str | Path | None = None,
+    *,
+    epochs: int = 20,
+    seed: int = 0,
+    batch_size: int = 32,
+    learning_rate: float = 1e-3,
+    weight_decay: float = 0.01,
+    patience: int | None = None,
+) -> History:
+    """Trains a model and leaves it, in eval mode, with the weights of its best epoch on the validation split.
+
+    AdamW under one cycle of the learning rate (a tenth of the steps up, a cosine down), gradients clipped to norm 1.
+    Runs on what ``accelerate`` finds: one device, or several under ``accelerate launch``.
+
+    Args:
+        model: Changed in place. Seed its initial weights yourself, as in ``with gf.seeded(0): model = ...``.
+        train: Samples with targets.
+        valid: Samples with targets, of other names; they decide the epoch and when to stop, nothing else does.
+        out: Run folder: model, ``history.jsonl``, ``metrics.json``, ``predictions.jsonl`` (of the validation split) and
+            a checkpoint after each epoch. A folder with a checkpoint of the same run is taken up where it stopped.
+        epochs: At most.
+        seed: Of the order of samples and of dropout.
+        batch_size: Samples a step.
+        learning_rate: At its highest.
+        weight_decay: Of AdamW.
+        patience: Stop after this many epochs without a better one; never, if left out.
+
+    Raises:
+        InputError: A split is empty, a name occurs twice, a target does not suit the head, the loss is not finite, or
+            ``out`` holds another run.
+    """
+    check_splits(model, {"training": train, "validation": valid})
+    budget = {"epochs": epochs, "seed": seed, "batch_size": batch_size, "learning_rate": learning_rate,
+              "weight_decay": weight_decay, "patience": patience}  # fmt: skip
+    run = {**budget, "model": json.loads(json.dumps(describe(model)["model"])), "data": _fingerprint(train, valid)}
+    folder = None if out is None else Path(out)
+    accelerator = Accelerator()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    told = checkpoint.load(folder, model, optimizer, run) if folder else checkpoint.Progress()
+    order = _Order(len(train), seed)
+    joined = partial(collate, schema=model.schema)
+    loader: Any = DataLoader(train, batch_size, sampler=order, collate_fn=joined)  # type: ignore[arg-type]
+    steps = len(loader)
+    rate = partial(_rate, highest=learning_rate, total=epochs * steps)
+    prepared, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+    with progress_bar("training", epochs * steps) as advance:
+        advance(len(told.rows) * steps)
+        for epoch in range(len(told.rows) + 1, epochs + 1):
+            if told.done:
+                break
+            order.epoch, start = epoch, time.perf_counter()
+            with seeded(seed * 1_000_003 + epoch):
+                loss = _epoch(accelerator, prepared, optimizer, loader, rate, (epoch - 1) * steps, advance)
+            if not math.isfinite(loss):
+                raise InputError(f"Epoch {epoch}: the training loss is {loss}; lower learning_rate ({learning_rate}).")
+            row = {"epoch": epoch, "train_loss": loss, "learning_rate": rate(epoch * steps - 1)}
+            row |= {f"valid_{name}": value for name, value in evaluate(model, valid).items()}
+            told.rows.append({**row, "seconds": round(time.perf_counter() - start, 3)})
+            _keep_best(model, told)
+            told.done = epoch == epochs or (patience is not None and epoch - told.best_epoch >= patience)
+            if folder and accelerator.is_main_process:
+                checkpoint.save(folder, model, optimizer, told, run)
+    model.load_state_dict(told.best)
+    model.eval()
+    best = told.rows[told.best_epoch - 1]
+    metrics = {name.removeprefix("valid_"): value for name, value in best.items() if name.startswith("valid_")}
+    history = History(tuple(told.rows), told.best_epoch, metrics)
+    if folder and accelerator.is_main_process:
+        _write_run(folder, model, history, valid, budget)
+    return history
+
+
+def check_splits(model: FusionModel, splits: dict[str, Sequence[Sample]]) -> None:
+    """Raises ``InputError`` where a split is empty, a name occurs twice or a target does not suit the head."""
+    seen: dict[str, str] = {}
+    for split, samples in splits.items():
+        if not samples:
+            raise InputError(f"The {split} split is empty; it needs at least one sample.")
+        for sample in samples:
+            if sample.name in seen:
+                raise InputError(f"Sample name {sample.name!r} occurs twice, in the {seen[sample.name]} split and in "
+                                 f"the {split} split; names must differ.")  # fmt: skip
+            seen[sample.name] = split
+        model.head.check(samples)
+
+
+def _epoch(accelerator: Any, model: Any, optimizer: Any, loader: Any, rate: Callable[[int], float], step: int,
+           advance: Callable[[int], None]) -> float:  # fmt: skip
+    model.train()
+    plain = accelerator.unwrap_model(model)
+    total, count = torch.zeros((), device=accelerator.device, dtype=torch.float64), 0
+    for batch in loader:
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step)
+        loss = plain.head.loss(model(batch).scores, batch)
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        total += loss.detach() * len(batch)
+        count, step = count + len(batch), step + 1
+        advance(1)
+    return float(accelerator.reduce(total / count, "mean"))
+
+
+def _keep_best(model: FusionModel, told: checkpoint.Progress) -> None:
+    """Takes the last epoch's weights where it is the best so far: by the head's metric, then by the lower loss."""
+    sign = 1.0 if model.head.best == "max" else -1.0
+
+    def rank(row: dict[str, Any]) -> tuple[float, float]:
+        return sign * row[f"valid_{model.head.metric}"], -row["valid_loss"]
+
+    if not told.best_epoch or rank(told.rows[-1]) > rank(told.rows[told.best_epoch - 1]):
+        told.best_epoch = len(told.rows)
+        told.best = {name: x.detach().cpu().clone() for name, x in model.state_dict().items()}
+
+
+def _rate(step: int, highest: float, total: int) -> float:
+    """The learning rate of a step: a tenth of the steps up to the highest, then a cosine down to a hundredth of it."""
+    warm = max(1, total // 10)
+    if step < warm:
+        return highest * (step + 1) / warm
+    return highest * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm))))
+
+
+class _Order(Sampler[int]):
+    """The samples' order in an epoch: a function of seed and epoch alone, so that a run can be taken up anywhere."""
+
+    def __init__(self, size: int, seed: int):
+        self.size, self.seed, self.epoch = size, seed, 0
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        return iter(torch.randperm(self.size, generator=generator).tolist())
+
+    def __len__(self) -> int:
+        return self.size
+
+
+def _fingerprint(train: Sequence[Sample], valid: Sequence[Sample]) -> str:
+    names = json.dumps([[sample.name for sample in split] for split in (train, valid)])
+    return hashlib.sha256(names.encode()).hexdigest()
+
+
+def _write_run(folder: Path, model: FusionModel, history: History, valid: Sequence[Sample], budget: dict) -> None:
+    model.save_pretrained(folder, training=budget, best_epoch=history.best_epoch)
+    write_text(folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history.rows))
+    write_json(folder / "metrics.json", {"split": "validation", "best_epoch": history.best_epoch, **history.metrics})
+    lines = [{"name": a.name, "value": a.value, "score": a.score} for a in model.predict(valid)]
+    write_text(folder / "predictions.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
