@@ -15,7 +15,7 @@ from graphfuse.core.answer import Answer
 from graphfuse.core.catalog import did_you_mean, look_up
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
-from graphfuse.core.graph import Schema, lay
+from graphfuse.core.graph import FusionGraph, Schema, lay
 from graphfuse.core.sample import Batch, Sample, collate
 from graphfuse.fusion import FUSIONS
 
@@ -87,6 +87,10 @@ class FusionModel(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """Scores a batch that is on the model's device."""
+        return self.traced(batch)[0]
+
+    def traced(self, batch: Batch) -> tuple[Output, FusionGraph]:
+        """As calling the model, with the graph before fusion, from which gradients can be taken."""
         states, nodes, offsets = {}, dict(batch.nodes), dict(batch.offsets)
         for kind, project in zip(self.schema.kinds, self.project):
             if kind in self.encoders:
@@ -95,8 +99,9 @@ class FusionModel(nn.Module):
         for kind, state in zip(self.schema.hubs, self.hub):
             states[kind] = state.expand(len(batch), -1)
         graph = lay(replace(batch, nodes=nodes, offsets=offsets), self.schema, states)
-        fused = self.fusion(graph.replace(x=self.dropout(graph.x)))
-        return Output(self.readout(fused), fused)
+        graph = graph.replace(x=self.dropout(graph.x))
+        fused = self.fusion(graph)
+        return Output(self.readout(fused), fused), graph
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """A batch of this model's schema; names the sample where one does not fit it."""

@@ -14,7 +14,9 @@ class Fused:
     Attributes:
         graph: The graph with fused states ``x [N, d]``.
         vector: ``[B, d]``.
+        meant: For a fusion that grounds: each node's share of being what the sample is about, ``[N]``, else ``None``.
     """
 
     graph: FusionGraph
     vector: Tensor
+    meant: Tensor | None = None

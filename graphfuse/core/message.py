@@ -42,20 +42,42 @@ def aggregate(
         mean = aggregate(graph, values, relations, "mean")
         square = aggregate(graph, [x.square() for x in sent], relations, "mean")
         return _std(square - mean.square())
-    total = graph.x.new_full((len(graph.x), width), -torch.inf if reduce == "max" else 0.0)
-    count = graph.x.new_zeros(len(graph.x))
+    if reduce == "max":
+        return _aggregate_max(graph, sent, relations, width)
+    total = _aggregate_sum(graph, sent, relations, width)
+    if reduce == "mean":
+        count = total.new_zeros(len(total))
+        for laid in relations:
+            count[graph.rows(laid.relation[2])] += in_degree(graph, laid)
+        total = total / count.clamp(min=1)[:, None]
+    return total
+
+
+def _aggregate_sum(graph: FusionGraph, sent: Sequence[Tensor], relations: Sequence[Laid], width: int) -> Tensor:
+    """Sparse relations in one addition of all their messages, dense ones once a sample."""
+    blocks: dict[str, Tensor] = {}
+    messages, targets = [graph.x.new_zeros(0, width)], [graph.offsets.new_zeros(0)]
+    for laid, x in zip(relations, sent):
+        source, _, target = laid.relation
+        if laid.pairs is None:
+            blocks[target] = blocks.get(target, 0) + segment(x, graph.owner(source), len(graph))         # [B, d]
+        else:
+            messages.append(x[laid.pairs[0] - graph.rows(source).start])                                 # [E, d]
+            targets.append(laid.pairs[1])
+    total = segment(torch.cat(messages), torch.cat(targets), len(graph.x))
+    for kind, block in blocks.items():
+        rows = graph.rows(kind)
+        total = total.index_add(0, _arange(rows, total), block[graph.owner(kind)])
+    return total
+
+
+def _aggregate_max(graph: FusionGraph, sent: Sequence[Tensor], relations: Sequence[Laid], width: int) -> Tensor:
+    total = graph.x.new_full((len(graph.x), width), -torch.inf)
     for laid, x in zip(relations, sent):
         rows = graph.rows(laid.relation[2])
-        got = aggregate_one(graph, x, laid, "max" if reduce == "max" else "sum")
-        if reduce == "max":
-            got = got.masked_fill((in_degree(graph, laid) == 0)[:, None], -torch.inf)
-            total = total.index_copy(0, _arange(rows, x), torch.maximum(total[rows], got))
-        else:
-            total = total.index_add(0, _arange(rows, x), got)
-            count[rows] += in_degree(graph, laid)
-    if reduce == "mean":
-        return total / count.clamp(min=1)[:, None]
-    return total.masked_fill(total == -torch.inf, 0.0) if reduce == "max" else total
+        got = aggregate_one(graph, x, laid, "max").masked_fill((in_degree(graph, laid) == 0)[:, None], -torch.inf)
+        total = total.index_copy(0, _arange(rows, x), torch.maximum(total[rows], got))
+    return total.masked_fill(total == -torch.inf, 0.0)
 
 
 def aggregate_one(graph: FusionGraph, values: Tensor, laid: Laid, reduce: Reduce = "mean") -> Tensor:
@@ -152,30 +174,51 @@ def attend(
         own = _split(query[rows], heads)                                                        # [T, H, c]
         into = [place for place, laid in enumerate(relations) if laid.relation[2] == kind]
         parts = [
-            _soft_mean(graph, relations[p], own, _split(keys[p], heads), _split(values[p], heads), biases[p])
+            _blocks(graph, relations[p], own, _split(keys[p], heads), _split(values[p], heads), biases[p])
             for p in into
+            if relations[p].dense
         ]
+        listed = [p for p in into if not relations[p].dense]
+        if listed:
+            parts.append(_edges(graph, [relations[p] for p in listed], own, [keys[p] for p in listed],
+                                [values[p] for p in listed], [biases[p] for p in listed]))  # fmt: skip
         out.append(_merge(parts, own).flatten(1))
     return torch.cat(out)
 
 
 def attend_one(graph: FusionGraph, laid: Laid, query: Tensor, key: Tensor, value: Tensor, heads: int = 1) -> Tensor:
     """As :func:`attend` over one relation: ``query [N_target, d]``, others ``[N_source, d]`` -> ``[N_target, d]``."""
-    return _soft_mean(graph, laid, _split(query, heads), _split(key, heads), _split(value, heads), None)[0].flatten(1)
+    own = _split(query, heads)
+    if laid.dense:
+        return _blocks(graph, laid, own, _split(key, heads), _split(value, heads), None)[0].flatten(1)
+    return _edges(graph, [laid], own, [key], [value], [None])[0].flatten(1)
 
 
-def _soft_mean(
+def _edges(graph: FusionGraph, relations: Sequence[Laid], query: Tensor, keys: Sequence[Tensor],
+           values: Sequence[Tensor], biases: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Softmax mean over the edges of sparse relations into one kind ``[T, H, c]``, and its log-sum-exp ``[T, H]``."""
+    heads = query.shape[1]
+    pairs = [laid.pairs for laid in relations if laid.pairs is not None]
+    left = [own[0] - graph.rows(laid.relation[0]).start for own, laid in zip(pairs, relations)]
+    index = torch.cat([own[1] for own in pairs]) - graph.rows(relations[0].relation[2]).start
+    key = _split(torch.cat([x[rows] for x, rows in zip(keys, left)]), heads)                    # [E, H, c]
+    score = (query[index] * key).sum(-1) * query.shape[-1] ** -0.5                              # [E, H]
+    if any(bias is not None for bias in biases):
+        added = [score.new_zeros(heads) if bias is None else bias for bias in biases]
+        score = score + torch.cat([bias.expand(len(rows), heads) for bias, rows in zip(added, left)])
+    top = segment(score.detach(), index, len(query), "max")                                     # [T, H]
+    raised = (score - top[index]).exp()
+    value = _split(torch.cat([x[rows] for x, rows in zip(values, left)]), heads)
+    got = segment((raised[..., None] * value).flatten(1), index, len(query)).view_as(query)
+    return _mean_and_lse(got, segment(raised, index, len(query)), top)
+
+
+def _blocks(
     graph: FusionGraph, laid: Laid, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Softmax mean over one relation ``[T, H, c]`` and its log-sum-exp ``[T, H]`` (``-inf`` where no edge ends)."""
+    """As :func:`_edges` over one dense relation, on padded blocks."""
     source, _, target = laid.relation
     scale = query.shape[-1] ** -0.5
-    if laid.pairs is not None:
-        left, right = laid.pairs[0] - graph.rows(source).start, laid.pairs[1] - graph.rows(target).start
-        score = (query[right] * key[left]).sum(-1) * scale                                      # [E, H]
-        if bias is not None:
-            score = score + bias
-        return _segment_softmax(score, value[left], right, len(query))
     queries, here = pad(graph, target, query)                                                   # [B, T, H, c]
     keys, there = pad(graph, source, key)                                                       # [B, S, H, c]
     blocks, _ = pad(graph, source, value)
@@ -187,13 +230,6 @@ def _soft_mean(
     raised = (score - top[..., None]).exp()                                                     # [B, H, T, S]
     got, total = torch.einsum("bhts,bshc->bthc", raised, blocks), raised.sum(-1)
     return _mean_and_lse(got[here], total.transpose(1, 2)[here], top.transpose(1, 2)[here])
-
-
-def _segment_softmax(score: Tensor, value: Tensor, index: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    top = segment(score.detach(), index, size, "max")                                           # [T, H]
-    raised = (score - top[index]).exp()
-    total = segment(raised, index, size)
-    return _mean_and_lse(segment(raised[..., None] * value, index, size), total, top)
 
 
 def _mean_and_lse(got: Tensor, total: Tensor, top: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from graphfuse.core.errors import InputError
-from graphfuse.core.graph import FusionGraph, Laid, Schema
+from graphfuse.core.graph import FusionGraph, Schema
 from graphfuse.core.message import attend
 from graphfuse.fusion.parts import PerKind
 
@@ -39,16 +39,30 @@ class HGT(nn.Module):
 
     def forward(self, graph: FusionGraph) -> FusionGraph:
         """Passes messages once."""
-        key, query, value = self.project(graph, graph.x).chunk(3, 1)                            # [N, d] each
-        keys = [self._turn(graph, key, laid, self.key * self.prior[..., None, None]) for laid in graph.relations]
-        values = [self._turn(graph, value, laid, self.value) for laid in graph.relations]
+        query, keys, values = self._project(graph)
         got = attend(graph, query, keys, values, heads=self.heads)
         got = self.out(graph, torch.nn.functional.gelu(got))
         keep = torch.stack([s.sigmoid() if reached else s.new_zeros(()) for s, reached in zip(self.skip, self.reached)])
         share = keep.repeat_interleave(torch.tensor(graph.starts, device=keep.device).diff(), output_size=len(got))
         return graph.replace(x=share[:, None] * got + (1 - share)[:, None] * graph.x)
 
-    def _turn(self, graph: FusionGraph, x: Tensor, laid: Laid, weight: Tensor) -> Tensor:
-        """A relation's own turn of each head: ``[N, d] -> [N_source, d]``."""
-        own = x[graph.rows(laid.relation[0])].view(-1, self.heads, weight.shape[-1])
-        return torch.einsum("nhc,hcd->nhd", own, weight[laid.index]).flatten(1)
+    def _project(self, graph: FusionGraph) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Queries ``[N, d]``, and keys and values of each relation ``[N_source, d]``.
+
+        The relations' turns are folded into the projections, so that each kind takes one matrix product.
+        """
+        queries: list[Tensor] = []
+        keys, values = [graph.x] * len(graph.relations), [graph.x] * len(graph.relations)
+        for kind, own in zip(graph.schema.all_kinds, self.project.maps):
+            places = [place for place, laid in enumerate(graph.relations) if laid.relation[0] == kind]
+            index = [graph.relations[place].index for place in places]
+            maps = torch.cat([own.weight, own.bias[:, None]], 1).unflatten(0, (3, self.heads, -1))    # [3, H, c, d + 1]
+            turns = torch.stack([self.key[index] * self.prior[index][..., None, None], self.value[index]], 1)
+            folded = torch.einsum("khce,rkhco->rkhoe", maps[[0, 2]], turns)                     # [R, 2, H, c, d + 1]
+            whole = torch.cat([maps[1][None], folded.flatten(0, 1)]).flatten(0, 2)              # [(1 + 2 R) d, d + 1]
+            got = torch.nn.functional.linear(graph.of(kind), whole[:, :-1], whole[:, -1])
+            query, *rest = got.split(got.shape[1] // (1 + 2 * len(index)), 1)
+            queries.append(query)
+            for place, key, value in zip(places, rest[::2], rest[1::2]):
+                keys[place], values[place] = key, value
+        return torch.cat(queries), keys, values

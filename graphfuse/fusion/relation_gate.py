@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from graphfuse.core.catalog import look_up
 from graphfuse.core.fused import Fused
 from graphfuse.core.graph import FusionGraph, Laid, Schema
-from graphfuse.core.message import aggregate_one, segment, segment_softmax
+from graphfuse.core.message import aggregate, aggregate_one, segment, segment_softmax
 from graphfuse.fusion.parts import Pooling, Readout, feed_forward
 
 
@@ -54,38 +54,34 @@ class RelationGate(nn.Module):
         pooled, present = self.pooling(graph, graph.x)
         place = graph.schema.all_kinds.index(self.query)
         asked = torch.where(present[:, place, None], pooled[:, place], self.unasked)            # [B, d]
+        meant = None
         for number, layer in enumerate(self.layers):
             graph = layer(graph, asked)
             if number == 0 and self.grounding is not None:
-                graph = self.grounding(graph, asked)
+                graph, meant = self.grounding(graph, asked)
         graph = graph.replace(x=self.norm(graph.x))
-        return Fused(graph, self.join(torch.cat([self.readout(graph), asked], 1)))
+        return Fused(graph, self.join(torch.cat([self.readout(graph), asked], 1)), meant)
 
 
 class GatedLayer(nn.Module):
-    """One round: ``h + f(h + sum over relations of gate(question, relation) * map(sum of neighbours))``."""
+    """One round: ``h + f(h + sum over in-edges of gate(question, relation) * value(neighbour))``."""
 
     def __init__(self, dim: int, schema: Schema):
         super().__init__()
-        relations = len(schema.relations)
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
-        self.map = nn.Parameter(torch.empty(relations, dim, dim))
-        self.gate = nn.Linear(dim, relations * dim)
+        self.value = nn.Linear(dim, dim)
+        self.gate = nn.Linear(dim, len(schema.relations) * dim)
         self.deep = feed_forward(dim)
-        for weight in self.map:
-            nn.init.xavier_uniform_(weight)
 
     def forward(self, graph: FusionGraph, asked: Tensor) -> FusionGraph:
         """Passes messages once; ``asked [B, d]``."""
-        x = self.norms[0](graph.x)
-        gate = self.gate(asked).sigmoid().view(len(graph), -1, x.shape[1])                      # [B, R, d]
-        out = list(graph.x.split([b - a for a, b in zip(graph.starts, graph.starts[1:])]))
+        value = self.value(self.norms[0](graph.x))                                              # [N, d]
+        gate = self.gate(asked).view(len(graph), -1, value.shape[1])                            # [B, R, d]
+        sent = []
         for laid in graph.relations:
-            source, _, target = laid.relation
-            got = aggregate_one(graph, x[graph.rows(source)] @ self.map[laid.index], laid, "sum")
-            place = graph.schema.all_kinds.index(target)
-            out[place] = out[place] + gate[graph.owner(target), laid.index] * got
-        x = torch.cat(out)
+            source = laid.relation[0]
+            sent.append(value[graph.rows(source)] * gate[:, laid.index][graph.owner(source)])   # [N_source, d]
+        x = graph.x + aggregate(graph, sent, reduce="sum")
         return graph.replace(x=x + self.deep(self.norms[1](x)))
 
 
@@ -103,12 +99,13 @@ class Grounding(nn.Module):
             nn.init.zeros_(part.weight)
             nn.init.constant_(part.bias, start)
 
-    def forward(self, graph: FusionGraph, asked: Tensor) -> FusionGraph:
-        """Marks the nodes that are meant; ``asked [B, d]``."""
+    def forward(self, graph: FusionGraph, asked: Tensor) -> tuple[FusionGraph, Tensor]:
+        """Marks the nodes that are meant, and says how much each is, ``[N]``; ``asked [B, d]``."""
         score, meant, owner = self.score(graph, asked)
         rows = meant.nonzero()[:, 0]
         share = segment_softmax(score[rows, None], owner[rows], len(graph))                     # [n, 1]
-        return graph.replace(x=graph.x.index_add(0, rows, share * self.mark(asked)[owner[rows]]))
+        marked = graph.x.index_add(0, rows, share * self.mark(asked)[owner[rows]])
+        return graph.replace(x=marked), torch.zeros_like(score).index_copy(0, rows, share[:, 0])
 
     def score(self, graph: FusionGraph, asked: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A score a node ``[N]``, whether it may be meant ``bool [N]``, and its sample ``int64 [N]``."""

@@ -5,6 +5,7 @@ builds. All heads have:
 
 - ``build(dim, schema) -> nn.Module``, which gives scores from ``Fused``;
 - ``loss(scores, batch) -> Tensor []`` and ``answers(scores, batch) -> list[Answer]``;
+- ``said(scores, batch) -> Tensor [B]``: the score of what is answered, of which an explanation takes the gradient;
 - ``measure(scores, batch) -> dict[str, Tensor [B]]``: one value a sample and metric, whose mean over samples is the
   metric, so that methods can be compared sample by sample; ``metric`` is the one that decides, ``best`` how;
 - ``check(samples)``, which raises ``InputError`` for a target that the head cannot learn from.

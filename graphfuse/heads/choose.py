@@ -71,6 +71,10 @@ class Choose:
         chosen = [bool(right[row]) if row is not None else False for row in best]
         return {"accuracy": scores.new_tensor(chosen)}
 
+    def said(self, scores: Tensor, batch: Batch) -> Tensor:
+        """The score of the candidate that is answered, ``[B]``; zero where there is none."""
+        return segment(scores, batch.owner(self.kind).to(scores.device), len(batch), "max")
+
     def answers(self, scores: Tensor, batch: Batch) -> list[Answer]:
         """The best candidate's row within the sample, and its probability."""
         p = segment_softmax(scores[:, None], batch.owner(self.kind).to(scores.device), len(batch))[:, 0]

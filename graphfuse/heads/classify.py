@@ -65,6 +65,10 @@ class Classify:
         right = self.right(batch, scores.device)
         return {"accuracy": right.gather(1, scores.argmax(1, keepdim=True))[:, 0].to(scores.dtype)}
 
+    def said(self, scores: Tensor, batch: Batch) -> Tensor:
+        """The score of the label that is answered, ``[B]``."""
+        return scores.amax(1)
+
     def answers(self, scores: Tensor, batch: Batch) -> list[Answer]:
         """The best label and its probability."""
         best, index = scores.softmax(1).max(1)

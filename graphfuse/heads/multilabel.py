@@ -67,6 +67,10 @@ class MultiLabel:
         f1 = torch.where(size > 0, 2 * both / size.clamp(min=1), 1.0)
         return {"f1": f1.to(scores.dtype), "exact_match": (right == said).all(1).to(scores.dtype)}
 
+    def said(self, scores: Tensor, batch: Batch) -> Tensor:
+        """How far the logits are from saying the opposite, summed, ``[B]``."""
+        return scores.abs().sum(1)
+
     def answers(self, scores: Tensor, batch: Batch) -> list[Answer]:
         """The labels with a positive logit, and the probability of this very set."""
         p = scores.sigmoid()

@@ -55,6 +55,10 @@ class Regress:
         off = self.mean + self.scale * scores[:, 0] - self._targets(scores, batch)
         return {"absolute_error": off.abs(), "squared_error": off.square()}
 
+    def said(self, scores: Tensor, batch: Batch) -> Tensor:
+        """The number itself, ``[B]``."""
+        return scores[:, 0]
+
     def answers(self, scores: Tensor, batch: Batch) -> list[Answer]:
         """The number in the target's unit."""
         values = (self.mean + self.scale * scores[:, 0]).tolist()

@@ -1,0 +1,5 @@
+"""``python -m graphfuse`` is the command ``graphfuse``."""
+
+from graphfuse.cli import main
+
+main()

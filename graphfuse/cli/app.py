@@ -1,0 +1,19 @@
+"""The commands, each in a file of its own, loaded when it is called."""
+
+import typer
+
+from graphfuse.cli import cache, demo, info, report
+
+app = typer.Typer(
+    name="graphfuse",
+    help="Fuses any mix of modalities in one heterogeneous graph, and compares it fairly with every simpler way.",
+    epilog="Start with: graphfuse demo --quick",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("demo")(demo.demo)
+app.command("report")(report.report)
+app.command("cache")(cache.cache)
+app.command("info")(info.info)

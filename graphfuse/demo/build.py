@@ -1,0 +1,70 @@
+"""Everything the demo asks and answers with, made once from the packages: seconds, then from the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from graphfuse.core.graph import Schema
+from graphfuse.core.sample import Sample
+from graphfuse.demo.atlas import PICTURES, Case, Readers, as_tensor, cases_of, knowledge, picture_of, schema_of
+from graphfuse.demo.facts import Facts, read_facts
+from graphfuse.demo.gallery import Gallery, reference_copies
+from graphfuse.demo.pictures import Picture
+from graphfuse.demo.questions import make_questions, split_countries
+from graphfuse.encoders.image import Image
+from graphfuse.encoders.ngrams import NGrams
+from graphfuse.encoders.text import Text
+from graphfuse.kg import KnowledgeGraph
+
+SPLITS = ("train", "valid", "test")
+PIXELS, GRID = 96, 2
+NAME_WIDTH = 48
+"""Principal components of the names' features: enough to tell them apart, small enough for many copies in samples."""
+COPIES = {"full": 12, "quick": 8}
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Facts, knowledge graph, readers, and the questions of each split as cases."""
+
+    facts: Facts
+    kg: KnowledgeGraph
+    readers: Readers
+    schema: Schema
+    cases: dict[str, list[Case]]
+    hard: dict[str, list[Case]]
+    pictures: dict[str, dict[str, list[Picture | None]]]
+
+    def samples(self, split: str) -> list[Sample]:
+        """The samples of a split."""
+        return [case.sample for case in self.cases[split]]
+
+
+def build(seed: int = 0, size: str = "full", language: str = "en", level: float = 1.5) -> Atlas:
+    """The atlas of one seed: which countries are held back, all questions, all pictures, all samples."""
+    facts = read_facts(language)
+    kg = knowledge(facts)
+    questions = make_questions(facts, seed, size)
+    readers = read_with(facts, kg, split_countries(facts, seed)["train"], level, COPIES[size])
+    pictures = {s: {k: [picture_of(q, facts, k, level) for q in questions[s]] for k in PICTURES} for s in SPLITS}
+    cases = {s: cases_of(questions[s], pictures[s], facts, kg, readers) for s in SPLITS}
+    hard = {s: cases_of(questions[s], pictures[s], facts, kg, readers, candidates=1) for s in SPLITS}
+    return Atlas(facts, kg, readers, schema_of(readers), cases, hard, pictures)
+
+
+def read_with(facts: Facts, kg: KnowledgeGraph, training: Sequence[str], level: float, copies: int) -> Readers:
+    """The encoders, and the galleries with the metric that ``training`` countries teach."""
+    pictures = Image(grid=GRID, size=PIXELS)
+    galleries = {}
+    for kind, (codes, drawn) in reference_copies(facts, level, copies).items():
+        features = torch.stack(pictures.encode([as_tensor(picture) for picture in drawn]))     # [C * R, 1 + g * g, w]
+        galleries[kind] = Gallery.of(codes, features[:, 1:].unflatten(0, (len(codes), copies)), training)
+    words, titles = (Text(), Text(nodes="one")) if facts.language == "en" else (NGrams(nodes="words"), NGrams())
+    names = torch.cat(titles.encode(kg.entities))                           # [len(kg), w]
+    left, size, _ = torch.linalg.svd(names - names.mean(0), full_matrices=False)
+    names = (left * size)[:, :NAME_WIDTH]
+    country = torch.tensor([facts.types[name] == "country" for name in kg.entities])
+    return Readers(words, pictures, galleries, names.masked_fill(country[:, None], 0.0))

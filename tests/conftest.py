@@ -1,0 +1,29 @@
+"""What every suite may use."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Tensors are tiny here: threads that wait in a loop for the next one cost more than they bring. Before torch is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
+
+@pytest.fixture(scope="session")
+def run_python(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess]:
+    """Runs Python code in a fresh process of this interpreter: ``run_python(code, *arguments, **environment)``."""
+    folder = tmp_path_factory.mktemp("process")
+
+    def run(code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess:
+        path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+        env = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", **environment}
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, check=False)
+
+    return run

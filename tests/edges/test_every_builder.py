@@ -1,0 +1,210 @@
+"""Every edge builder, in every direction, against the plain loop that it replaces."""
+
+from collections.abc import Callable
+
+import contract
+import pytest
+import torch
+
+import graphfuse as gf
+from graphfuse.core.relations import BACK
+
+Pairs = set[tuple[int, int]]
+"""(row of the source node, row of the target node) within a sample."""
+
+
+def all_pairs(builder: gf.AllPairs, one: gf.Sample, states: dict[str, torch.Tensor]) -> Pairs:
+    return {(a, b) for a in range(len(states[builder.source])) for b in range(len(states[builder.target]))}
+
+
+def nearest(builder: gf.Nearest, one: gf.Sample, states: dict[str, torch.Tensor]) -> Pairs:
+    pairs = set()
+    for b, target in enumerate(states[builder.target]):
+        likeness = []
+        for a, source in enumerate(states[builder.source]):
+            if builder.source != builder.target or a != b:
+                cosine = float(source.double() @ target.double() / source.double().norm() / target.double().norm())
+                likeness.append((-cosine, a))
+        pairs |= {(a, b) for _, a in sorted(likeness)[: builder.k]}
+    return pairs
+
+
+def window(builder: gf.Window, one: gf.Sample, states: dict[str, torch.Tensor]) -> Pairs:
+    many = len(states[builder.source])
+    return {(a, b) for a in range(many) for b in range(many) if 0 < b - a <= builder.size}
+
+
+def overlap(builder: gf.Overlap, one: gf.Sample, states: dict[str, torch.Tensor]) -> Pairs:
+    left, right = (one.spans.get(kind, torch.zeros(0, 2)).tolist() for kind in (builder.source, builder.target))
+    same = builder.source == builder.target
+    return {(a, b) for a, (s, e) in enumerate(left) for b, (t, u) in enumerate(right)
+            if min(e, u) > max(s, t) and not (same and a == b)}  # fmt: skip
+
+
+def linked(builder: gf.Linked, one: gf.Sample, states: dict[str, torch.Tensor]) -> Pairs:
+    relation = (builder.source, builder.name, builder.target)
+    return {(a, b) for a, b in one.links.get(relation, torch.zeros(2, 0)).t().long().tolist()}
+
+
+def hub(builder: gf.Hub, one: gf.Sample, states: dict[str, torch.Tensor]) -> Pairs:
+    return {(a, 0) for a in range(len(states[builder.source]))}
+
+
+LOOPS: dict[str, Callable[..., Pairs]] = {
+    "all_pairs": all_pairs, "nearest": nearest, "window": window, "overlap": overlap, "linked": linked, "hub": hub,
+}  # fmt: skip
+
+# More than the contract has: within one kind, more or fewer neighbours than there are nodes, other sizes.
+BUILDERS = [
+    *((name, make) for name, make in contract.BUILDERS.items()),
+    ("all_pairs", lambda **way: gf.AllPairs("entity", "entity", **way)),
+    ("nearest", lambda **way: gf.Nearest("text", "text", k=1, **way)),
+    ("nearest", lambda **way: gf.Nearest("image", "image", k=3, **way)),
+    ("nearest", lambda **way: gf.Nearest("text", "image", k=99, **way)),
+    ("window", lambda **way: gf.Window("entity", 1, **way)),
+    ("window", lambda **way: gf.Window("text", 99, **way)),
+    ("overlap", lambda **way: gf.Overlap("text", "text", **way)),
+    ("linked", lambda **way: gf.Linked(*contract.NEXT, **way)),
+]
+
+
+def plan_of(builder: object) -> gf.Schema:
+    """A schema of this builder that accepts the links of the contract's samples."""
+    mine = (builder.source, builder.name, builder.target)
+    links = [(contract.NEXT, False), (contract.MENTIONS, False), (contract.RESEMBLES, True)]
+    others = [gf.Linked(*r, weighted=w) for r, w in links if not (isinstance(builder, gf.Linked) and r == mine)]
+    return gf.Schema(contract.KINDS, [builder, *others])
+
+
+def graph_and_states(samples: list[gf.Sample], plan: gf.Schema) -> tuple[gf.FusionGraph, list[dict[str, torch.Tensor]]]:
+    graph = contract.graph_of(samples, plan, dim=5)
+    numbers = contract.row_numbers(samples, plan)
+    states: list[dict[str, list]] = [{kind: [] for kind in plan.all_kinds} for _ in samples]
+    for (kind, place, _), number in numbers.items():
+        states[place][kind].append(graph.x[number])
+    return graph, states
+
+
+def test_every_builder_of_the_catalog_is_tried():
+    add = "add it to BUILDERS in tests/contract.py and its plain loop to LOOPS in tests/edges/test_every_builder.py"
+    assert set(gf.EDGES) == set(contract.BUILDERS) == set(LOOPS), add
+    assert all(type(contract.BUILDERS[name]()) is part for name, part in gf.EDGES.items()), add
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+@pytest.mark.parametrize(("name", "make"), BUILDERS, ids=[f"{n}-{i}" for i, (n, _) in enumerate(BUILDERS)])
+def test_a_builder_lays_what_the_plain_loop_lays(name, make, direction):
+    builder = make(direction=direction)
+    samples, plan = contract.samples(12), plan_of(builder)
+    graph, states = graph_and_states(samples, plan)
+    numbers = contract.row_numbers(samples, plan)
+    expected = []
+    for place, one in enumerate(samples):
+        for a, b in LOOPS[name](builder, one, states[place]):
+            expected.append((numbers[builder.source, place, a], numbers[builder.target, place, b]))
+    assert expected, "the check would prove nothing"
+    forward = (builder.source, builder.name, builder.target)
+    backward = (builder.target, BACK + builder.name, builder.source)
+    relations = {"forward": [forward], "backward": [backward], "both": [forward, backward]}[direction]
+    assert [laid.relation for laid in graph.relations[: len(relations)]] == relations
+    for laid in graph.relations[: len(relations)]:
+        assert laid.dense == builder.dense
+        pairs = {(a, b) for a, b in graph.edges(laid).t().tolist()}
+        assert pairs == {(a, b) if laid.relation == forward else (b, a) for a, b in expected}
+        if name != "linked":
+            assert graph.edges(laid).shape[1] == len(pairs), "an edge is laid twice"
+
+
+@pytest.mark.parametrize("name", gf.EDGES)
+@pytest.mark.parametrize("lacking", [("text",), ("image",), ("text", "entity"), ("image", "entity"), ("text", "image")])
+def test_a_builder_works_where_all_samples_lack_a_kind(name, lacking):
+    builder = contract.BUILDERS[name](direction="both")
+    graph = contract.graph_of([contract.sample(i, lacking) for i in range(3)], plan_of(builder))
+    there = graph.edges(graph.relations[0]).shape[1]
+    assert there == 0 or not {builder.source, builder.target} & set(lacking)
+
+
+@pytest.mark.parametrize("name", gf.EDGES)
+def test_a_builder_lays_the_same_whatever_else_is_in_the_batch(name):
+    builder = contract.BUILDERS[name]()
+    samples, plan = contract.samples(6), plan_of(builder)
+    together, numbers = contract.graph_of(samples, plan), contract.row_numbers(samples, plan)
+    pairs = set(map(tuple, together.edges(together.relations[0]).t().tolist()))
+    for place, one in enumerate(samples):
+        alone, own = contract.graph_of([one], plan), contract.row_numbers([one], plan)
+        moved = {number: numbers[kind, place, row] for (kind, _, row), number in own.items()}
+        mine = {(moved[a], moved[b]) for a, b in alone.edges(alone.relations[0]).t().tolist()}
+        assert mine == {pair for pair in pairs if set(pair) <= set(moved.values())}
+
+
+def test_repeated_links_are_kept():
+    links = {contract.NEXT: torch.tensor([[0, 0, 1], [1, 1, 1]])}
+    plan = gf.Schema(contract.KINDS, [gf.Linked(*contract.NEXT)])
+    graph = contract.graph_of([gf.Sample("s", {"entity": torch.randn(2, 3)}, links)], plan)
+    assert graph.relations[0].pairs.t().tolist() == [[0, 1], [0, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("mates", [0, 1, 6, 17, 40])
+@pytest.mark.parametrize("many", [2, 3, 5, 9, 17])
+def test_of_equals_the_earlier_is_taken_whatever_the_shape_of_the_batch(many, mates):
+    rng = torch.Generator().manual_seed(many)
+    equal = torch.randn(1, 3, generator=rng).expand(many, 3)
+    one = gf.Sample("s", {"entity": equal, "image": torch.randn(3, 4, generator=rng)})
+    mate = gf.Sample("mate", {"entity": torch.randn(mates, 3), "image": torch.randn(mates + 1, 4)})
+    plan = gf.Schema(contract.KINDS, [gf.Nearest("entity", "image", k=2)])
+    graph = contract.graph_of([one, mate], plan, dim=7)
+    own = graph.relations[0].pairs[:, graph.relations[0].pairs[1] < graph.rows("image").start + 3]
+    first = graph.rows("entity").start
+    assert sorted(own[0].tolist()) == sorted([first, first + 1] * 3)
+
+
+def test_nodes_of_zeros_are_like_all_others_alike():
+    plan = gf.Schema(contract.KINDS, [gf.Nearest("entity", "entity", k=1)])
+    graph = contract.graph_of([gf.Sample("s", {"entity": torch.zeros(3, 3)})], plan)
+    assert graph.relations[0].pairs.t().tolist() == [[1, 0], [0, 1], [0, 2]]
+
+
+def test_a_choice_of_neighbours_carries_no_gradient():
+    plan = gf.Schema(contract.KINDS, [gf.Nearest("text", "image")])
+    batch = gf.collate([contract.sample(0).without("entity")], plan)
+    states = {kind: x[:, :3].clone().requires_grad_() for kind, x in batch.nodes.items()}
+    assert not gf.lay(batch, plan, states).relations[0].pairs.requires_grad
+
+
+def test_spans_that_touch_in_a_point_do_not_overlap():
+    spans = {"text": torch.tensor([[0.0, 1.0], [1.0, 2.0]]), "image": torch.tensor([[1.0, 1.5], [0.0, 1.0]])}
+    plan = gf.Schema(contract.KINDS, [gf.Overlap("text", "image")])
+    graph = contract.graph_of(
+        [gf.Sample("s", {"text": torch.zeros(2, 6), "image": torch.zeros(2, 4)}, spans=spans)], plan
+    )
+    assert sorted(graph.relations[0].pairs.t().tolist()) == [[0, 3], [1, 2]]
+
+
+@pytest.mark.parametrize(("make", "text"), [
+    (lambda: gf.Nearest("text", "image", k=0), r"^Nearest\('text', 'image'\): k is 0; it must be at least 1\.$"),
+    (lambda: gf.Window("text", 0), r"^Window\('text'\): size is 0; it must be at least 1\.$"),
+])  # fmt: skip
+def test_options_out_of_range_are_named(make, text):
+    with pytest.raises(gf.InputError, match=text):
+        make()
+
+
+def test_a_sample_without_the_spans_that_a_builder_reads_is_named():
+    plan = gf.Schema(contract.KINDS, [gf.Overlap("text", "image")])
+    samples = [gf.Sample("gap", {"entity": torch.zeros(1, 3)}), gf.Sample("case/8", {"text": torch.zeros(1, 6)})]
+    with pytest.raises(gf.InputError, match=r"^Overlap: sample 'case/8' has no spans of kind 'text'; give "):
+        contract.graph_of(samples, plan)
+
+
+def test_overlap_with_a_hub_says_that_a_hub_has_no_spans():
+    plan = gf.Schema(contract.KINDS, [gf.Hub("text"), gf.Overlap("hub", "text")])
+    with pytest.raises(gf.InputError, match="'hub'"):
+        contract.graph_of([gf.Sample("s", {"text": torch.zeros(1, 6)}, spans={"text": torch.zeros(1, 2)})], plan)
+
+
+def test_builders_are_frozen_and_equal_by_value():
+    for make in contract.BUILDERS.values():
+        assert make() == make()
+        assert hash(make()) == hash(make())
+        with pytest.raises(AttributeError):
+            make().source = "image"

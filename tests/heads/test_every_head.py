@@ -1,0 +1,117 @@
+"""What holds for every head of the catalog."""
+
+from dataclasses import replace
+from typing import Any
+
+import contract
+import pytest
+import torch
+from torch.testing import assert_close
+
+import graphfuse as gf
+from graphfuse.training import measure
+
+every_head = pytest.mark.parametrize("name", gf.HEADS)
+
+
+def head_of(name: str) -> Any:
+    return gf.HEADS[name](**contract.HEADS[name])
+
+
+def scored(name: str, seed: int = 0) -> tuple[Any, gf.Batch, torch.Tensor]:
+    """A head, a batch with its targets, and scores as its own module gives them, in double precision."""
+    plan = contract.schema()
+    samples = contract.targeted(name)
+    head, batch = head_of(name), gf.collate(samples, plan)
+    with gf.seeded(seed):
+        readout = contract.perturbed(head.build(8, plan), by=0.5).double()
+        graph = contract.graph_of(samples, plan, dtype=torch.double)
+        fused = gf.Fused(graph, torch.randn(len(samples), 8, dtype=torch.double))
+    return head, batch, readout(fused).detach()
+
+
+def test_every_head_of_the_catalog_is_tried():
+    add = "add its options to HEADS and a target to TARGETS in tests/contract.py"
+    assert set(gf.HEADS) == set(contract.HEADS) == set(contract.TARGETS), add
+
+
+@every_head
+def test_gradients_of_the_loss_are_right(name):
+    head, batch, scores = scored(name)
+    assert torch.autograd.gradcheck(lambda x: head.loss(x, batch), scores.requires_grad_())
+
+
+@every_head
+def test_the_loss_is_a_finite_number_and_falls_along_its_gradient(name):
+    head, batch, scores = scored(name)
+    scores.requires_grad_()
+    loss = head.loss(scores, batch)
+    assert loss.shape == ()
+    assert torch.isfinite(loss)
+    slope = torch.autograd.grad(loss, scores)[0]
+    assert head.loss(scores - 0.01 * slope, batch) < loss
+
+
+@every_head
+def test_measures_have_a_value_a_sample_and_the_deciding_one_is_among_them(name):
+    head, batch, scores = scored(name)
+    values = head.measure(scores, batch)
+    assert head.metric in values
+    assert head.best in ("max", "min")
+    assert all(x.shape == (len(batch),) for x in values.values())
+
+
+@every_head
+def test_a_samples_measure_and_answer_are_the_same_alone_and_in_company(name):
+    model = contract.model_of("hgt", contract.schema(), head_of(name))
+    samples = contract.targeted(name)
+    together, answers = measure(model, samples), model.predict(samples)
+    for i, one in enumerate(samples):
+        alone = measure(model, [one])
+        for metric in set(together) - {"loss"}:
+            assert_close(alone[metric][0], together[metric][i], rtol=1e-4, atol=1e-5)
+        value = model.predict([one])[0].value
+        assert value == (pytest.approx(answers[i].value, rel=1e-4) if isinstance(value, float) else answers[i].value)
+
+
+@every_head
+def test_answers_carry_the_names_and_do_not_look_at_targets(name):
+    head, batch, scores = scored(name)
+    blind = replace(batch, targets=(None,) * len(batch))
+    answers = head.answers(scores, blind)
+    assert [a.name for a in answers] == list(batch.names)
+    assert answers == head.answers(scores, batch)
+    assert all(a.score is None or 0 <= a.score <= 1 for a in answers)
+
+
+@every_head
+def test_checked_targets_are_those_that_it_can_learn_from(name):
+    head_of(name).check(contract.targeted(name))
+    with pytest.raises(gf.InputError, match=r"^Sample 'case/7': target None "):
+        head_of(name).check([gf.Sample("case/7", {"entity": torch.zeros(2, 3)}, target=None)])
+
+
+@every_head
+def test_a_head_is_a_frozen_value(name):
+    assert head_of(name) == head_of(name)
+    with pytest.raises(AttributeError):
+        head_of(name).metric = "luck"
+
+
+@every_head
+def test_a_head_works_where_all_samples_lack_a_kind(name):
+    model = contract.model_of("hgt", contract.schema(), head_of(name))
+    for kind in contract.KINDS:
+        lacking = [contract.sample(i, (kind,), target=contract.TARGETS[name](i, 0)) for i in range(2)]
+        batch = model.collate(lacking)
+        loss = model.head.loss(model(batch).scores, batch)
+        loss.backward()
+        assert torch.isfinite(loss)
+        assert len(model.predict(lacking)) == 2
+
+
+@every_head
+def test_a_head_is_saved_and_opened_with_all_its_options(name, tmp_path):
+    model = contract.model_of("hgt", contract.schema(), head_of(name))
+    model.save_pretrained(tmp_path)
+    assert gf.FusionModel.from_pretrained(tmp_path).head == model.head
