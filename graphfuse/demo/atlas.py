@@ -15,7 +15,7 @@ from graphfuse.core.relations import AllPairs, Linked
 from graphfuse.core.sample import Relation, Sample
 from graphfuse.demo.facts import RELATIONS, Facts
 from graphfuse.demo.gallery import Gallery
-from graphfuse.demo.pictures import Picture, degrade, degrade_outline, draw_flag
+from graphfuse.demo.pictures import Picture, degrade, degrade_outline
 from graphfuse.demo.questions import Question
 from graphfuse.kg import KnowledgeGraph, Subgraph
 
@@ -52,9 +52,11 @@ class Case:
 class Readers:
     """What turns words and pictures into features: a words encoder, a picture encoder, and the two galleries.
 
-    ``names [len(kg), w]``: the features of the entities' names, zeros for countries, whose names must not answer.
+    ``codes``: the countries in the order of every ``log_p [C]``. ``names [len(kg), w]``: the features of the entities'
+    names, zeros for countries, whose names must not answer.
     """
 
+    codes: tuple[str, ...]
     words: Any
     pictures: Any
     galleries: Mapping[str, Gallery]
@@ -82,52 +84,61 @@ def entity_width(readers: Readers) -> int:
     return len(TYPES) + readers.names.shape[1] + 1 + len(PICTURES)
 
 
-def picture_of(question: Question, facts: Facts, kind: str, level: float) -> Picture | None:
-    """The degraded picture that comes with a question, or ``None``."""
+def picture_of(
+    question: Question, facts: Facts, flags: Mapping[str, Picture], kind: str, level: float
+) -> Picture | None:
+    """The degraded picture that comes with a question, or ``None``; ``flags``: code -> the flag as drawn."""
     if kind == "flag" and question.flag_seed is not None:
-        return degrade(draw_flag(facts.flags[question.country]), level, np.random.default_rng(question.flag_seed))
+        return degrade(flags[question.country], level, np.random.default_rng(question.flag_seed))
     if kind == "outline" and question.outline_seed is not None:
         return degrade_outline(facts.outlines[question.country], level, np.random.default_rng(question.outline_seed))
     return None
 
 
-def cases_of(
-    questions: Sequence[Question],
-    pictures: Mapping[str, Sequence[Picture | None]],
-    facts: Facts,
-    kg: KnowledgeGraph,
-    readers: Readers,
-    candidates: int = CANDIDATES,
-    wordless: bool = False,
-) -> list[Case]:
-    """One case a question; ``pictures`` has a list beside the questions for each kind of picture.
+@dataclass(frozen=True)
+class Reading:
+    """A question as read: features of its words ``[n, w]``, and for each picture that came its features and scores.
 
-    Args:
-        questions: What is asked.
-        pictures: kind -> picture of each question or ``None``.
-        facts: Of the atlas.
-        kg: Of the atlas.
-        readers: Encoders and galleries.
-        candidates: How many countries a picture may show.
-        wordless: Hide the words; questions without a picture are then left out, since nothing is left of them.
+    ``seen``: kind -> ``[1 + regions, w]``. ``log_p``: kind -> log-probability of each country ``[C]``.
+    """
+
+    question: Question
+    words: Tensor
+    seen: dict[str, Tensor]
+    log_p: dict[str, Tensor]
+
+    def without(self, hidden: str) -> Reading:
+        """The same question with its words or one kind of picture hidden."""
+        words = self.words[:0] if hidden == "text" else self.words
+        kept = [kind for kind in self.seen if kind != hidden]
+        return replace(self, words=words, seen={k: self.seen[k] for k in kept}, log_p={k: self.log_p[k] for k in kept})
+
+
+def read(questions: Sequence[Question], pictures: Mapping[str, Sequence[Picture | None]], readers: Readers) -> list[Reading]:
+    """Words and pictures as features; ``pictures`` has a list beside the questions for each kind of picture."""
+    words = readers.words.encode([q.text for q in questions], [q.name for q in questions])
+    features = {kind: readers.pictures.encode([as_tensor(p) for p in pictures[kind]]) for kind in PICTURES}
+    shown = [q.country for q in questions]
+    log_p = {kind: _log_p(readers.galleries[kind], readers.codes, features[kind], shown) for kind in PICTURES}
+    readings = []
+    for place, question in enumerate(questions):
+        seen = {kind: features[kind][place] for kind in PICTURES if len(features[kind][place])}
+        readings.append(Reading(question, words[place], seen, {kind: log_p[kind][place] for kind in seen}))
+    return readings
+
+
+def cases_of(readings: Sequence[Reading], facts: Facts, kg: KnowledgeGraph, readers: Readers,
+             candidates: int = CANDIDATES) -> list[Case]:  # fmt: skip
+    """One case a question; ``candidates`` is how many countries a picture may show.
+
+    A question of which nothing is left (words hidden, no picture) has no case.
 
     Raises:
         InputError: A question has no picture and its words name no known entity.
     """
-    texts = [None if wordless else q.text for q in questions]
-    words = readers.words.encode(texts, [q.name for q in questions])
-    features = {kind: readers.pictures.encode([as_tensor(p) for p in pictures[kind]]) for kind in PICTURES}
-    shown = [q.country for q in questions]
-    log_p = {kind: _log_p(readers.galleries[kind], features[kind], shown) for kind in PICTURES}
     table = _entity_table(facts, kg, readers.names)
-    out = []
-    for place, question in enumerate(questions):
-        seen = {kind: features[kind][place] for kind in PICTURES if len(features[kind][place])}
-        scores = {kind: log_p[kind][place] for kind in seen}
-        if wordless and not seen:
-            continue
-        out.append(_case(question, words[place], seen, scores, table, facts, kg, readers, candidates))
-    return out
+    readable = [reading for reading in readings if len(reading.words) or reading.seen]
+    return [_case(reading, table, facts, kg, readers, candidates) for reading in readable]
 
 
 def as_tensor(picture: Picture | None) -> Tensor | None:
@@ -135,25 +146,27 @@ def as_tensor(picture: Picture | None) -> Tensor | None:
     return None if picture is None else torch.from_numpy(picture).permute(2, 0, 1).contiguous()
 
 
-def _log_p(gallery: Gallery, features: Sequence[Tensor], shown: Sequence[str]) -> list[Tensor]:
-    """Log-probability of each of the gallery's countries, ``[C]`` a question; of no use where there is no picture."""
+def _log_p(gallery: Gallery, codes: Sequence[str], features: Sequence[Tensor], shown: Sequence[str]) -> list[Tensor]:
+    """Log-probability of each country ``[C]`` a question, at least ``FAINT``; ``[0]`` where there is no picture."""
     there = [place for place, x in enumerate(features) if len(x)]
     out = [torch.zeros(0)] * len(features)
     if there:
         known = gallery.log_p(torch.stack([features[p][1:] for p in there]), [shown[p] for p in there])
-        for place, row in zip(there, known):
+        every = torch.full((len(there), len(codes)), FAINT)
+        every[:, [codes.index(code) for code in gallery.codes]] = known.clamp(min=FAINT)
+        for place, row in zip(there, every):
             out[place] = row
     return out
 
 
-def _case(question: Question, words: Tensor, seen: dict[str, Tensor], log_p: dict[str, Tensor], table: Tensor,
-          facts: Facts, kg: KnowledgeGraph, readers: Readers, candidates: int) -> Case:  # fmt: skip
+def _case(reading: Reading, table: Tensor, facts: Facts, kg: KnowledgeGraph, readers: Readers, candidates: int) -> Case:
+    question, words, seen, log_p = reading.question, reading.words, reading.seen, reading.log_p
     links_of_words = kg.link(question.text, required=not seen) if len(words) else []
     named = list(dict.fromkeys(link.entity for link in links_of_words))
-    scores = _joint(log_p, readers.galleries)
-    best = sorted(scores, key=lambda code: -scores[code])[:candidates]
-    found = tuple((facts.names[code], scores[code]) for code in best)
-    seeds = list(dict.fromkeys([*named, *(name for name, _ in found)]))
+    joint = torch.stack([*log_p.values()]).sum(0) if log_p else torch.zeros(0)
+    best = joint.sort(descending=True, stable=True).indices[:candidates]
+    countries = [facts.names[readers.codes[place]] for place in best.tolist()]
+    seeds = list(dict.fromkeys([*named, *countries]))
     sub = kg.retrieve(seeds, hops=2, max_nodes=MAX_NODES, max_degree=HUBS)
     rows = {name: row for row, name in enumerate(sub.entities)}
     nodes, links = sub.sample_nodes(table)
@@ -162,26 +175,15 @@ def _case(question: Question, words: Tensor, seen: dict[str, Tensor], log_p: dic
     weights: dict[Relation, Tensor] = {}
     if named:
         links["text", "mentions", "entity"] = _all_to([rows[name] for name in named], len(words))
-    for place, (kind, own) in enumerate(log_p.items()):
-        codes = readers.galleries[kind].codes
-        weight = {c: max(float(own[codes.index(c)]), FAINT) for c in best if c in codes}
-        to = torch.tensor([rows[facts.names[c]] for c in weight], dtype=torch.long)
+    to = torch.tensor([rows[name] for name in countries], dtype=torch.long)
+    for kind, own in log_p.items():
         links[kind, "resembles", "entity"] = torch.stack([torch.zeros_like(to), to])
-        weights[kind, "resembles", "entity"] = torch.tensor(list(weight.values()))
-        entity[to, PICTURES.index(kind) - 2] = 1 + torch.tensor(list(weight.values())) / -FAINT
+        weights[kind, "resembles", "entity"] = own[best]
+        entity[to, PICTURES.index(kind) - len(PICTURES)] = 1 - own[best] / FAINT
     target = torch.tensor([rows[name] for name in question.answers if name in rows], dtype=torch.long)
     said = {"text": words} if len(words) else {}
     sample = Sample(question.name, {**said, **seen, "entity": entity}, links, {}, weights, target)
-    return Case(question, sample, sub, found)
-
-
-def _joint(log_p: Mapping[str, Tensor], galleries: Mapping[str, Gallery]) -> dict[str, float]:
-    """code -> sum of its log-probabilities by the pictures at hand; a country without an outline counts as faint."""
-    total: dict[str, float] = {}
-    for kind, own in log_p.items():
-        for code, value in zip(galleries[kind].codes, own.clamp(min=FAINT).tolist()):
-            total[code] = total.get(code, 0.0) + value
-    return {code: v + FAINT * sum(code not in galleries[kind].codes for kind in log_p) for code, v in total.items()}
+    return Case(question, sample, sub, tuple(zip(countries, joint[best].tolist())))
 
 
 def _all_to(rows: Sequence[int], words: int) -> Tensor:

@@ -9,10 +9,10 @@ import torch
 
 from graphfuse.core.graph import Schema
 from graphfuse.core.sample import Sample
-from graphfuse.demo.atlas import PICTURES, Case, Readers, as_tensor, cases_of, knowledge, picture_of, schema_of
+from graphfuse.demo.atlas import PICTURES, Case, Readers, Reading, as_tensor, cases_of, knowledge, picture_of, read, schema_of
 from graphfuse.demo.facts import Facts, read_facts
 from graphfuse.demo.gallery import Gallery, reference_copies
-from graphfuse.demo.pictures import Picture
+from graphfuse.demo.pictures import Picture, draw_flag
 from graphfuse.demo.questions import make_questions, split_countries
 from graphfuse.encoders.image import Image
 from graphfuse.encoders.ngrams import NGrams
@@ -34,6 +34,7 @@ class Atlas:
     kg: KnowledgeGraph
     readers: Readers
     schema: Schema
+    readings: dict[str, list[Reading]]
     cases: dict[str, list[Case]]
     hard: dict[str, list[Case]]
     pictures: dict[str, dict[str, list[Picture | None]]]
@@ -49,10 +50,12 @@ def build(seed: int = 0, size: str = "full", language: str = "en", level: float 
     kg = knowledge(facts)
     questions = make_questions(facts, seed, size)
     readers = read_with(facts, kg, split_countries(facts, seed)["train"], level, COPIES[size])
-    pictures = {s: {k: [picture_of(q, facts, k, level) for q in questions[s]] for k in PICTURES} for s in SPLITS}
-    cases = {s: cases_of(questions[s], pictures[s], facts, kg, readers) for s in SPLITS}
-    hard = {s: cases_of(questions[s], pictures[s], facts, kg, readers, candidates=1) for s in SPLITS}
-    return Atlas(facts, kg, readers, schema_of(readers), cases, hard, pictures)
+    flags = {code: draw_flag(facts.flags[code]) for code in facts.codes}
+    pictures = {s: {k: [picture_of(q, facts, flags, k, level) for q in questions[s]] for k in PICTURES} for s in SPLITS}
+    readings = {s: read(questions[s], pictures[s], readers) for s in SPLITS}
+    cases = {s: cases_of(readings[s], facts, kg, readers) for s in SPLITS}
+    hard = {s: cases_of(readings[s], facts, kg, readers, candidates=1) for s in SPLITS}
+    return Atlas(facts, kg, readers, schema_of(readers), readings, cases, hard, pictures)
 
 
 def read_with(facts: Facts, kg: KnowledgeGraph, training: Sequence[str], level: float, copies: int) -> Readers:
@@ -67,4 +70,4 @@ def read_with(facts: Facts, kg: KnowledgeGraph, training: Sequence[str], level: 
     left, size, _ = torch.linalg.svd(names - names.mean(0), full_matrices=False)
     names = (left * size)[:, :NAME_WIDTH]
     country = torch.tensor([facts.types[name] == "country" for name in kg.entities])
-    return Readers(words, pictures, galleries, names.masked_fill(country[:, None], 0.0))
+    return Readers(facts.codes, words, pictures, galleries, names.masked_fill(country[:, None], 0.0))

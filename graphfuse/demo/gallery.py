@@ -64,8 +64,9 @@ class Gallery:
         known = [code for code in codes if code in set(training)]
         fold = {code: place % FOLDS for place, code in enumerate(known)}
         features = spread(copies)
+        axes = _principal(features[[code in fold for code in codes]].flatten(0, 1))
         metrics = [
-            _learn(features, torch.tensor([code in fold and fold[code] != left_out for code in codes]))
+            _learn(features, axes, torch.tensor([code in fold and fold[code] != left_out for code in codes]))
             for left_out in range(FOLDS + 1)
         ]
         return cls(tuple(codes), tuple(metrics), fold)
@@ -96,21 +97,25 @@ def reference_copies(facts: Facts, level: float, copies: int) -> dict[str, tuple
     }
 
 
-def _learn(features: Tensor, taught: Tensor) -> Metric:
+def _principal(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Middle ``[w]`` and principal directions ``[w, k]`` of training pictures ``[n, w]``; no country's name is used."""
+    middle = pictures.mean(0)
+    values, vectors = torch.linalg.eigh((pictures - middle) @ (pictures - middle).T)
+    kept = slice(-min(WIDTH, len(pictures) - 1), None)
+    return middle, (pictures - middle).T @ (vectors[:, kept] / values[kept].clamp(min=1e-6).sqrt())
+
+
+def _learn(features: Tensor, axes: tuple[Tensor, Tensor], taught: Tensor) -> Metric:
     """A metric from the countries ``taught`` (``bool [C]``) and prototypes of all, from ``[C, R, w]``."""
-    own = features[taught].flatten(0, 1).double()                           # [n, w]
-    middle = own.mean(0)
-    values, vectors = torch.linalg.eigh((own - middle) @ (own - middle).T)
-    kept = slice(-min(WIDTH, len(own) - 1), None)
-    axes = (own - middle).T @ (vectors[:, kept] / values[kept].clamp(min=1e-12).sqrt())      # [w, k]
-    points = (features.double() - middle) @ axes                            # [C, R, k]
+    middle, directions = axes
+    points = ((features - middle) @ directions).double()                    # [C, R, k]
     within = (points - points.mean(1, keepdim=True))[taught].flatten(0, 1)
     scatter = within.T @ within / len(within)
     scatter = scatter + SHRINK * scatter.diagonal().mean() * torch.eye(len(scatter))
     whiten = torch.linalg.inv(torch.linalg.cholesky(scatter)).T.to(scatter)
     means = points.mean(1) @ whiten                                         # [C, k]
     centre = means[taught].mean(0)
-    return Metric(middle.float(), (axes @ whiten).float(), centre.float(), _unit(means - centre).float())
+    return Metric(middle, directions @ whiten.float(), centre.float(), _unit(means - centre).float())
 
 
 def _unit(x: Tensor) -> Tensor:

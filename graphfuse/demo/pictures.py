@@ -27,8 +27,8 @@ ZOOM = 3  # drawn this much larger than needed, then reduced
 # The most that level 1 does; other levels in proportion. The parts are of the width or height of the picture.
 CUT, TURN, FADE = 0.38, 12.0, 0.4  # part of each side cut away, degrees, part of the colour lost
 TINT, LIGHT = 0.15, 20.0  # spread of the gain of each colour (log) and of the brightness
-BLUR, GRAIN = 2.0, 20.0  # radius in pixels, spread of the noise
-SHIFT, WOBBLE, HIDDEN = 0.1, 0.008, 0.25  # of outlines: pushed out of the picture, corners moved, part covered
+BLUR, GRAIN = 3.5, 35.0  # radius in pixels, spread of the noise
+SHIFT, WOBBLE, HIDDEN = 0.13, 0.01, 0.3  # of outlines: pushed out of the picture, corners moved, part covered
 
 
 def draw_flag(svg: str) -> Picture:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from graphfuse.core.files import write_json
-from graphfuse.demo.atlas import HIDEABLE, Case, cases_of
+from graphfuse.demo.atlas import HIDEABLE, cases_of
 from graphfuse.demo.build import SPLITS, Atlas, build
 from graphfuse.demo.methods import BUDGET, EPOCHS, METHODS, majority, unanswered, view_of
 from graphfuse.model import FusionModel
@@ -18,6 +17,9 @@ from graphfuse.training.comparison import Run
 SHOWN_HIDDEN = ("concat", "hgt", "relation_gate")
 """Methods for which the report says what each hidden modality costs."""
 
+LEVEL = 1.5
+"""How badly pictures are degraded; see ``pictures.py``."""
+
 Say = Callable[[str], None]
 
 
@@ -26,7 +28,7 @@ def run_seed(
 ) -> tuple[Atlas, Comparison]:
     """Builds the atlas of a seed and compares the methods on it; finished runs in ``out`` are not trained again."""
     start = time.perf_counter()
-    atlas = build(seed, size, language)
+    atlas = build(seed, size, language, LEVEL)
     counts = ", ".join(f"{len(atlas.cases[split]):,} {split}" for split in SPLITS)
     say(f"seed {seed}: {counts} questions over {len(atlas.kg):,} entities and {len(atlas.kg.heads):,} facts "
         f"({time.perf_counter() - start:.0f} s)")  # fmt: skip
@@ -51,27 +53,17 @@ def hidden_scores(out: Path, atlas: Atlas, seed: int) -> list[dict[str, str | fl
     The questions are read anew without it, so that retrieval lacks it as well; where nothing is left to go by, the
     question counts as not answered.
     """
-    unseen = [place for place, case in enumerate(atlas.cases["test"]) if not case.question.seen]
     models = {method: FusionModel.from_pretrained(model_folder(out, seed, method)) for method in SHOWN_HIDDEN}
     rows: list[dict[str, str | float]] = []
     whole: dict[str, float] = {}
     for hidden in ("nothing", *HIDEABLE):
-        cases = [atlas.cases["test"][p] for p in unseen] if hidden == "nothing" else _without(atlas, unseen, hidden)
+        readings = [reading.without(hidden) for reading in atlas.readings["test"] if not reading.question.seen]
+        cases = cases_of(readings, atlas.facts, atlas.kg, atlas.readers)
         for method, model in models.items():
-            right = float(measure(model, [case.sample for case in cases])["accuracy"].sum()) / len(unseen)
+            right = float(measure(model, [case.sample for case in cases])["accuracy"].sum()) / len(readings)
             whole.setdefault(method, right)
-            drop = whole[method] - right
-            rows.append({"method": method, "hidden": hidden, "seed": seed, "mean": right, "drop": drop})
+            rows.append({"method": method, "hidden": hidden, "seed": seed, "mean": right, "drop": whole[method] - right})
     return rows
-
-
-def _without(atlas: Atlas, places: Iterable[int], hidden: str) -> list[Case]:
-    chosen = list(places)
-    questions = [atlas.cases["test"][p].question for p in chosen]
-    pictures = {
-        kind: [None if kind == hidden else own[p] for p in chosen] for kind, own in atlas.pictures["test"].items()
-    }
-    return cases_of(questions, pictures, atlas.facts, atlas.kg, atlas.readers, wordless=hidden == "text")
 
 
 def _majority(atlas: Atlas, seed: int) -> Comparison:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from graphfuse.encoders.cache import Cache
 from graphfuse.encoders.content import digest
-from graphfuse.encoders.progress import progress
+from graphfuse.core.progress import progress
 
 
 class Encoder(nn.Module):

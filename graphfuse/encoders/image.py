@@ -11,11 +11,12 @@ from torch.nn import functional as F
 
 from graphfuse.core.errors import InputError
 from graphfuse.encoders.backbone import LITE, Backbone
+from graphfuse.encoders.efficientnet_lite import EfficientNetLite0
 from graphfuse.encoders.base import Encoder, is_lacking, place
 from graphfuse.encoders.options import check_whole
 from graphfuse.encoders.pixels import read_bytes, read_pixels
 
-PIXELS = 400_000  # a batch in ``encode``; larger ones are slower on a CPU
+PIXELS = 150_000  # a batch in ``encode``; larger ones are slower on a CPU
 
 
 class Image(Encoder):
@@ -117,4 +118,7 @@ class Image(Encoder):
 
     def load(self) -> nn.Module:
         """The network with its weights."""
-        return self.backbone.load().to(memory_format=torch.channels_last)
+        network = self.backbone.load()
+        if isinstance(network, EfficientNetLite0) and not self.trainable:
+            network = network.fold()
+        return network.to(memory_format=torch.channels_last)

@@ -1,5 +1,7 @@
 """Samples to a batch and back."""
 
+from dataclasses import replace
+
 import contract
 import pytest
 import torch
@@ -99,6 +101,21 @@ def test_order_of_links_does_not_depend_on_the_order_of_nodes():
     links = torch.tensor([[2, 0, 1, 0], [0, 2, 1, 1]])
     batch = gf.collate([simple(links={NEXT: links}), simple(links={NEXT: links})], contract.schema())
     assert [s.links[NEXT].tolist() for s in batch.samples()] == [links.tolist()] * 2
+
+
+def test_links_of_a_batch_that_stand_in_any_order_find_their_samples():
+    batch = gf.collate(contract.samples(), contract.schema())
+    order = torch.randperm(batch.links[contract.RESEMBLES].shape[1], generator=torch.Generator().manual_seed(0))
+    links = {relation: x.flip(1) for relation, x in batch.links.items()}
+    links[contract.RESEMBLES] = batch.links[contract.RESEMBLES][:, order]
+    mixed = replace(batch, links=links, weights={contract.RESEMBLES: batch.weights[contract.RESEMBLES][order]})
+    for mine, one in zip(mixed.samples(), contract.samples()):
+        assert set(mine.links) == set(one.links)
+        for relation, pairs in mine.links.items():
+            assert sorted(pairs.t().tolist()) == sorted(one.links[relation].t().tolist())
+        told = [list(zip(*s.links.get(contract.RESEMBLES, torch.zeros(2, 0)).tolist(),
+                         s.weights.get(contract.RESEMBLES, torch.zeros(0)).tolist())) for s in (mine, one)]  # fmt: skip
+        assert sorted(told[0]) == sorted(told[1])
 
 
 def test_a_sample_collates_in_company_if_it_collates_alone():

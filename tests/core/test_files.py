@@ -44,6 +44,15 @@ def test_a_writer_that_fails_leaves_what_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_is_replaced_and_never_written_over(tmp_path):
+    """Who has the old file open reads the old one to its end."""
+    write_text(tmp_path / "note.txt", "old")
+    with (tmp_path / "note.txt").open() as reader:
+        write_text(tmp_path / "note.txt", "new")
+        assert reader.read() == "old"
+    assert (tmp_path / "note.txt").read_text() == "new"
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(gf.InputError, match=r"file/note\.txt: cannot be written"):

@@ -138,10 +138,17 @@ def test_the_result_does_not_depend_on_the_state_of_generators():
 
 
 def test_another_seed_gives_another_order():
-    losses = [
-        gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, seed=seed, **QUICK).rows[0]["train_loss"] for seed in (0, 1)
-    ]
+    losses = []
+    for seed in (0, 1):
+        rows = gf.fit(tasks.model(dropout=0.0), tasks.TRAIN, tasks.VALID, seed=seed, **QUICK).rows
+        losses.append(rows[0]["train_loss"])
     assert losses[0] != losses[1]
+
+
+def test_another_seed_drops_other_values():
+    alike = [replace(tasks.TRAIN[0], name=f"alike/{i}") for i in range(4)]  # so that their order does not matter
+    rows = [gf.fit(tasks.model(dropout=0.5), alike, tasks.VALID, seed=seed, epochs=1).rows[0] for seed in (0, 1)]
+    assert abs(rows[0]["train_loss"] - rows[1]["train_loss"]) > 1e-3
 
 
 def test_three_fresh_processes_with_one_seed_end_alike(tmp_path, run_task):

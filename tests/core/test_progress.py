@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from graphfuse.encoders import progress as module
-from graphfuse.encoders.progress import progress
+from graphfuse.core import progress as module
+from graphfuse.core.progress import progress
 
 
 class Terminal(io.StringIO):

@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m benchmarks.run NAME`` measures and writes rows, ``python -m benchmarks.table`` renders them."""

@@ -1,0 +1,33 @@
+"""Accuracy of every method of the demo on the atlas, each seed with its own countries, questions, pictures, weights.
+
+``accuracy`` is that on test questions about unseen countries (Hits@1); ``accuracy: SLICE`` are parts of the test. The
+settings were chosen on the validation split of seed 0 and on other draws; test splits were looked at for reports only.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import mean, stdev
+
+from benchmarks.rows import row
+from graphfuse.demo.show import COLUMNS, demo
+from graphfuse.report import Story
+
+
+def run(out: Path, seeds: Iterable[int], quick: bool, command: str) -> list[dict[str, object]]:
+    seeds = list(seeds)
+    comparison = demo(out, "quick" if quick else "full", "en", seeds)
+    parts = Story.open(out).slices
+    scores = comparison.scores()
+    found = []
+    for method, own in scores.groupby("method", sort=False):
+        runs = [r for r in comparison.runs if r.method == method]
+        for column, (dimension, part) in COLUMNS.items():
+            names = set(parts[dimension][part])
+            values = [own[(own["seed"] == s) & own["name"].isin(names)]["value"].mean() for s in seeds]
+            found.append(row(
+                task="atlas", method=method, metric="accuracy" if column == "all" else f"accuracy: {column}",
+                mean=round(mean(values), 4), std=round(stdev(values), 4) if len(values) > 1 else 0.0, seeds=seeds,
+                split="test", tuned_on="validation", seconds=round(mean(r.seconds for r in runs), 1),
+                parameters=runs[0].parameters, command=command,
+            ))  # fmt: skip
+    return found

@@ -1,0 +1,167 @@
+"""What the page of the demo tells: slices, hidden modalities, example cards with evidence, and how it was made."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from statistics import mean, stdev
+
+import torch
+from PIL import Image
+
+from graphfuse.core.answer import Answer
+from graphfuse.demo.atlas import PICTURES, Case
+from graphfuse.demo.attribution import ATTRIBUTION
+from graphfuse.demo.build import Atlas
+from graphfuse.demo.methods import GROUPS
+from graphfuse.demo.pictures import Picture as Pixels
+from graphfuse.explain import looked_at
+from graphfuse.kg import evidence
+from graphfuse.model import FusionModel
+from graphfuse.report import Card, EvidencePath, Hidden, Looked, Picture, Story
+from graphfuse.training import Comparison
+
+TITLE = "Asking an atlas in words and pictures"
+LEAD = (
+    "Which currencies are used by the neighbours of a country that is named, shown by a bad picture of its flag, by its "
+    "outline, by both, or hinted at by a picture and a clue? Each question becomes one graph of words, picture regions and "
+    "a part of the knowledge graph. Answers count as right where they are one of the right entities. Countries called "
+    "unseen are in no training question, and the picture metric never learned from them."
+)
+CARDS = 12
+
+
+def slices(atlases: Mapping[int, Atlas]) -> dict[str, dict[str, list[str]]]:
+    """dimension -> slice -> names of test questions, over all seeds."""
+    out: dict[str, dict[str, list[str]]] = {}
+    for seed, atlas in atlases.items():
+        for case in atlas.cases["test"]:
+            q = case.question
+            told = {
+                "country": "unseen" if not q.seen else "seen",
+                "unseen country, given by": None if q.seen else "name" if q.form == "named" else q.form,
+                "unseen country, steps": None if q.seen else "one step" if q.steps == 1 else "two steps",
+                "unseen country, question": None if q.seen else q.type.replace("_", " "),
+            }
+            for dimension, part in told.items():
+                if part:
+                    out.setdefault(dimension, {}).setdefault(part, []).append(f"{seed}/{q.name}")
+    return {dimension: dict(sorted(parts.items())) for dimension, parts in out.items()}
+
+
+def hidden_rows(rows: Sequence[Mapping[str, str | float]]) -> tuple[Hidden, ...]:
+    """One row a method and hidden modality: mean and spread over seeds."""
+    grouped: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for row in rows:
+        grouped.setdefault((str(row["method"]), str(row["hidden"])), []).append((float(row["mean"]), float(row["drop"])))
+    return tuple(
+        Hidden(method, hidden, mean(m for m, _ in own), stdev(m for m, _ in own) if len(own) > 1 else 0.0,
+               mean(d for _, d in own))
+        for (method, hidden), own in grouped.items()
+    )  # fmt: skip
+
+
+def answer(model: FusionModel, case: Case) -> tuple[Answer, str]:
+    """A model's answer to a case with its evidence, and the entity it names."""
+    batch = model.collate([case.sample])
+    with model.answering():
+        output = model(batch.to(model.device))
+        said = model.head.answers(output.scores, batch)[0]
+    name = case.sub.entities[said.value]
+    return Answer(said.name, name, said.score, paths_to(case, name, output.fused.meant, output.fused.graph)), name
+
+
+def paths_to(case: Case, name: str, meant: torch.Tensor | None, graph: object) -> tuple[tuple[int, ...], ...]:
+    """Evidence: the path to an answer from the country that is most likely meant, then from what the words name.
+
+    Each is a tuple of edge ids of the knowledge graph; there is none where the answer is itself what was linked.
+    """
+    linked = list(case.sub.seeds)
+    if meant is not None:
+        share = meant[graph.rows("entity")].tolist()  # type: ignore[attr-defined]
+        linked.sort(key=lambda entity: -share[case.sub.index(entity)])
+    named = {link.entity for link in case.sub.kg.link(case.question.text)}
+    first = next((path for entity in linked if (path := evidence(case.sub, name, [entity]))), [])
+    others = [evidence(case.sub, name, [entity]) for entity in linked[1:] if entity in named]
+    found = [tuple(path) for path in (first, *others) if path and len(path) <= 2]
+    return tuple(dict.fromkeys(found or ([tuple(first)] if first else [])))
+
+
+def checked_evidence(model: FusionModel, cases: Sequence[Case]) -> float:
+    """Share of answers that have evidence of which every edge exists in the graph and leads to the answer."""
+    good = 0
+    for case in cases:
+        said, name = answer(model, case)
+        ends = [{end for triple in case.sub.kg.path_triples(path) for end in (triple[0], triple[2])} for path in said.evidence]
+        good += bool(ends) and all(name in each for each in ends)
+    return good / len(cases)
+
+
+def chosen_cases(atlas: Atlas, right: Mapping[str, float]) -> list[Case]:
+    """A dozen test questions on unseen countries: each way of giving the country in turn, every third one answered wrong."""
+    cases = [case for case in atlas.cases["test"] if not case.question.seen]
+    forms = list(dict.fromkeys(case.question.form for case in cases))
+    good, bad = ([c for c in cases if bool(right[c.question.name]) is want] for want in (True, False))
+
+    def by_form(own: list[Case]) -> list[Case]:
+        lists = [[case for case in own if case.question.form == form] for form in forms]
+        return [case for row in zip_longest(*lists) for case in row if case is not None]
+
+    bad_ones = by_form(bad)[: CARDS // 4]
+    return by_form(good)[: CARDS - len(bad_ones)] + bad_ones
+
+
+def cards(model: FusionModel, atlas: Atlas, cases: Sequence[Case]) -> tuple[Card, ...]:
+    """A card for each case."""
+    pictures = {c.question.name: {k: atlas.pictures["test"][k][p] for k in PICTURES} for p, c in enumerate(atlas.cases["test"])}
+    out = []
+    for case, looks in zip(cases, looked_at(model, [case.sample for case in cases])):
+        said, name = answer(model, case)
+        shown = pictures[case.question.name]
+        truth = case.question.answers
+        country = atlas.facts.names[case.question.country]
+        looked = tuple(Looked(look.kind, node_name(case, look.kind, look.row), look.share) for look in looks)
+        out.append(Card(
+            name=case.question.name, text=case.question.text, answer=name, truth=truth, right=name in truth,
+            score=said.score, looked=looked,
+            pictures=tuple(Picture(f"{kind} of {country}, degraded", png(x)) for kind, x in shown.items() if x is not None),
+            paths=tuple(evidence_path(case, path, name) for path in said.evidence),
+        ))  # fmt: skip
+    return tuple(out)
+
+
+def node_name(case: Case, kind: str, row: int) -> str:
+    """What a node of a sample is called on the page."""
+    if kind == "entity":
+        return case.sub.entities[row]
+    if kind == "text":
+        return f"word piece {row + 1}"
+    return "whole picture" if row == 0 else f"region {row}"
+
+
+def evidence_path(case: Case, edges: Sequence[int], end: str) -> EvidencePath:
+    """The path as the page draws it, from what was linked to the answer."""
+    triples = case.sub.kg.path_triples(edges)
+    here = end
+    for head, _, tail in reversed(triples):
+        here = head if here == tail else tail
+    return EvidencePath(here, tuple(triples))
+
+
+def png(picture: Pixels) -> bytes:
+    """A picture as PNG."""
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def write_story(folder: Path, comparison: Comparison, parts: Mapping[str, Mapping[str, list[str]]], hidden: Sequence[Mapping[str, str | float]],
+                shown: tuple[Card, ...], made: Mapping[str, str], language: str) -> None:  # fmt: skip
+    """Saves what the page is drawn from."""
+    comparison.save(folder)
+    Story(
+        title=TITLE, lead=LEAD, groups=GROUPS, against=("one modality", "concat", "no_messages", "pipeline"),
+        slices=parts, hidden=hidden_rows(hidden), cards=shown, made=made, credits=ATTRIBUTION, language=language,
+    ).save(folder)  # fmt: skip
