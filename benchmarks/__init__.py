@@ -1,1 +1,1 @@
-"""Benchmarks: ``python -m benchmarks.run NAME`` measures and writes rows, ``python -m benchmarks.table`` renders them."""
+"""Benchmarks: ``python -m benchmarks.run NAME`` writes rows, ``python -m benchmarks.table`` renders them."""

@@ -7,61 +7,69 @@ in every ordered pair of kinds. Ratios are of medians from runs in turn in one p
 
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 import graphfuse as gf
 from benchmarks.rows import row
 from graphfuse.core.graph import FusionGraph
 
 SIZES, WIDTH, SAMPLES, K = {"text": 20, "image": 49, "audio": 30, "entity": 10}, 128, 32, 8
+WAYS = {"complete": (gf.AllPairs, False), "listed": (gf.AllPairs, True), "nearest": (partial(gf.Nearest, k=K), True)}
 
 
 def run(out: Path, seeds: Iterable[int], quick: bool, command: str) -> list[dict[str, object]]:
     torch.set_num_threads(2)
     found = []
     seeds = list(seeds)
-    for name, edges, listed in (("complete", gf.AllPairs, False), ("listed", gf.AllPairs, True), ("nearest", gf.Nearest, True)):
-        ratios, ours, theirs = [], [], []
-        for seed in seeds:
-            samples = make(seed)
-            options = {"k": K} if edges is gf.Nearest else {}
-            schema = gf.Schema(dict.fromkeys(SIZES, WIDTH), [edges(a, b, **options) for a in SIZES for b in SIZES])
-            pairs = complete if edges is gf.AllPairs else nearest
-            check(build(samples, schema), stock(samples, pairs))
-            mine, other = timed([lambda: build(samples, schema, listed), lambda: stock(samples, pairs)], 2 if quick else 5)
-            ratios.append(other / mine)
-            ours.append(mine)
-            theirs.append(other)
-        for metric, values in (("times faster than HeteroData + Batch", ratios), ("milliseconds, ours", ours),
-                               ("milliseconds, stock", theirs)):  # fmt: skip
-            values = [v if "times" in metric else 1000 * v for v in values]
+    for name, (edges, listed) in WAYS.items():
+        pairs = nearest if name == "nearest" else complete
+        times = [measured(seed, edges, pairs, listed, 2 if quick else 5) for seed in seeds]
+        for metric, values in {
+            "times faster than HeteroData + Batch": [theirs / ours for ours, theirs in times],
+            "milliseconds, ours": [1000 * ours for ours, _ in times],
+            "milliseconds, stock": [1000 * theirs for _, theirs in times],
+        }.items():
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
             found.append(row(
                 task="batching", method=name, metric=metric, mean=round(statistics.mean(values), 2),
-                std=round(statistics.stdev(values), 2) if len(values) > 1 else 0.0, seeds=seeds, split="generated",
-                tuned_on="nothing", seconds=round(sum(ours) + sum(theirs), 2), parameters=0, command=command,
+                std=round(spread, 2), seeds=seeds, split="generated", tuned_on="nothing",
+                seconds=round(sum(map(sum, times)), 2), parameters=0, command=command,
             ))  # fmt: skip
     return found
 
 
+def measured(seed: int, edges: Callable[..., Any], pairs: Callable, listed: bool, repeats: int) -> list[float]:
+    """Seconds of our way and of the stock one, on the samples of a seed, once their edges are found equal."""
+    samples = make(seed)
+    schema = gf.Schema(dict.fromkeys(SIZES, WIDTH), [edges(a, b) for a in SIZES for b in SIZES])
+    check(build(samples, schema)[0], stock(samples, pairs))
+    return timed([partial(build, samples, schema, listed), partial(stock, samples, pairs)], repeats)
+
+
 def make(seed: int) -> list[gf.Sample]:
     g = torch.Generator().manual_seed(seed)
-    counts = [{k: int(torch.randint(n // 2, n + n // 2 + 1, (), generator=g)) for k, n in SIZES.items()} for _ in range(SAMPLES)]
-    return [
-        gf.Sample(f"{i}", {k: torch.randn(n, WIDTH, generator=g) for k, n in own.items()}) for i, own in enumerate(counts)
-    ]
+    samples = []
+    for number in range(SAMPLES):
+        counts = {kind: int(torch.randint(n // 2, n + n // 2 + 1, (), generator=g)) for kind, n in SIZES.items()}
+        samples.append(gf.Sample(str(number), {k: torch.randn(n, WIDTH, generator=g) for k, n in counts.items()}))
+    return samples
 
 
-def build(samples: list[gf.Sample], schema: gf.Schema, listed: bool = False) -> tuple[FusionGraph, list[Tensor]]:
+def build(samples: Sequence[gf.Sample], schema: gf.Schema, listed: bool = False) -> tuple[FusionGraph, list[Tensor]]:
+    """Our way; ``listed`` also lists the edges of dense relations."""
     batch = gf.collate(samples, schema)
     graph = gf.lay(batch, schema, batch.nodes)
     return graph, [graph.edges(laid) for laid in graph.relations] if listed else []
 
 
-def stock(samples: list[gf.Sample], pairs: Callable[[Tensor, Tensor, bool], Tensor]):
+def stock(samples: Sequence[gf.Sample], pairs: Callable[[Tensor, Tensor, bool], Tensor]) -> Any:
     """The usual script: one ``HeteroData`` a sample with its edges, then PyG's ``Batch``."""
     from torch_geometric.data import Batch, HeteroData
 
@@ -83,7 +91,7 @@ def complete(source: Tensor, target: Tensor, same: bool) -> Tensor:
 
 
 def nearest(source: Tensor, target: Tensor, same: bool) -> Tensor:
-    likeness = torch.nn.functional.normalize(target.double(), dim=1) @ torch.nn.functional.normalize(source.double(), dim=1).T
+    likeness = normalize(target.double(), dim=1) @ normalize(source.double(), dim=1).T
     if same:
         likeness.fill_diagonal_(-torch.inf)
     k = min(K, len(source) - same)
@@ -91,24 +99,29 @@ def nearest(source: Tensor, target: Tensor, same: bool) -> Tensor:
     return torch.stack([chosen.flatten(), torch.arange(len(target)).repeat_interleave(k)])
 
 
-def check(built: tuple[FusionGraph, list[Tensor]], theirs) -> None:
-    """Every relation has the same edges in both, and every node the same features."""
-    graph = built[0]
+def check(graph: FusionGraph, theirs: Any) -> None:
+    """Every node has the same features and every relation the same edges in both.
+
+    Raises:
+        ValueError: They differ; names the kind or relation.
+    """
     for kind in SIZES:
-        assert torch.equal(graph.of(kind), theirs[kind].x)
+        if not torch.equal(graph.of(kind), theirs[kind].x):
+            raise ValueError(f"kind {kind!r}: the two ways differ in features.")
     for laid in graph.relations:
         source, _, target = laid.relation
         first = torch.tensor([[graph.rows(source).start], [graph.rows(target).start]])
-        ours = graph.edges(laid) - first
-        other = theirs[source, "to", target].edge_index
-        assert torch.equal(ordered(ours), ordered(other)), laid.relation
+        ours, other = graph.edges(laid) - first, theirs[source, "to", target].edge_index
+        if not torch.equal(ordered(ours), ordered(other)):
+            raise ValueError(f"relation {laid.relation}: the two ways differ in edges.")
 
 
 def ordered(pairs: Tensor) -> Tensor:
+    """The same edges by source, then target."""
     return pairs[:, (pairs[0] * (int(pairs.max()) + 1) + pairs[1]).argsort()]
 
 
-def timed(ways: list[Callable[[], object]], repeats: int) -> list[float]:
+def timed(ways: Sequence[Callable[[], object]], repeats: int) -> list[float]:
     """Median seconds of each way, run in turn after a warm-up."""
     seen: list[list[float]] = [[] for _ in ways]
     for turn in range(repeats + 1):

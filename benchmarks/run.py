@@ -1,52 +1,52 @@
 """Runs a benchmark by name and writes its rows.
 
-    python -m benchmarks.run atlas --seeds 5       accuracy of every method of the demo
-    python -m benchmarks.run batching              construction against per-sample HeteroData and PyG's Batch
+Each benchmark is a module of this folder with a function ``run(out, seeds, quick, command) -> rows``.
 """
 
-import os
-
-from graphfuse.cli import THREADS
-
-for _name, _value in THREADS.items():  # before torch is loaded
-    os.environ.setdefault(_name, _value)
-
 import argparse
+import importlib
 import json
 import sys
 from pathlib import Path
 
-from benchmarks import atlas, batching, rows
+from graphfuse.cli import set_threads
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 
-BENCHMARKS = {"atlas": atlas.run, "batching": batching.run}
+BENCHMARKS = {
+    "atlas": "accuracy of every method of the demo",
+    "batching": "building a batch, against one HeteroData a sample and PyG's Batch",
+}
 
 
 def main(words: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("name", help=f"one of: {', '.join(BENCHMARKS)}")
+    set_threads()
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run", description="Runs a benchmark and writes its rows."
+    )
+    parser.add_argument("name", help="; ".join(f"{name}: {what}" for name, what in BENCHMARKS.items()))
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 0 (default 5)")
     parser.add_argument("--quick", action="store_true", help="a small size; its rows are written beside, not in place")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON lines")
     parser.add_argument("--out", type=Path, default=None, help="folder of the runs (default runs/bench-NAME)")
     options = parser.parse_args(words)
     try:
-        run = look_up(BENCHMARKS, options.name, "benchmark")
+        look_up(BENCHMARKS, options.name, "benchmark")
+        if options.seeds < 1:
+            raise InputError(f"--seeds is {options.seeds}; it must be at least 1.")
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    module = importlib.import_module(f"benchmarks.{options.name}")  # loads torch
+    rows = importlib.import_module("benchmarks.rows")
     out = options.out or Path("runs") / f"bench-{options.name}{'-quick' if options.quick else ''}"
-    command = f"python -m benchmarks.run {' '.join(words)}"
-    found = run(out, range(options.seeds), options.quick, command)
+    found = module.run(out, range(options.seeds), options.quick, f"python -m benchmarks.run {' '.join(words)}")
     path = rows.write(options.name, found, out if options.quick else rows.FOLDER)
     for each in found:
-        if options.json:
-            print(json.dumps(each, ensure_ascii=False))
-        else:
-            print(f"{each['task']:<20} {each['method']:<20} {each['metric']:<28} {each['mean']:.4g} ± {each['std']:.2g}")
-    print(f"rows: {path}", file=sys.stderr)
+        value = f"{each['mean']:.4g} ± {each['std']:.2g}"
+        name = f"{each['task']:<10} {each['method']:<18} {each['metric']:<36}"
+        print(json.dumps(each, ensure_ascii=False) if options.json else f"{name} {value}")
+    print(f"rows: {path}; python -m benchmarks.table renders them", file=sys.stderr)
     return 0
 
 

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "graphfuse"
 FLOORS = {
     "core": 0,
     "encoders": 1, "edges": 1, "fusion": 1, "rules": 1, "heads": 1, "kg": 1,
-    "model": 2, "folder": 2,
+    "model": 2,
     "training": 3, "explain": 3,
     "qa": 4, "report": 4,
     "demo": 5,

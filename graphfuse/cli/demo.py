@@ -7,13 +7,19 @@ import typer
 
 from graphfuse.core.catalog import look_up
 
+QUICK = "Fewer questions and epochs: about two minutes."
+ASK = "Afterwards, answer your own questions, with a picture or without."
+LANGUAGE = "Of questions and answers: en or zh."
+SEEDS = "Draws of countries, questions, pictures and weights."
+OUT = "Folder for models and results; runs/demo-SIZE-LANGUAGE if left out."
+
 
 def demo(
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer questions and epochs: about two minutes.")] = False,
-    ask: Annotated[bool, typer.Option("--ask", help="Afterwards, answer your own questions, with a picture or without.")] = False,
-    language: Annotated[str, typer.Option(help="Of questions and answers: en or zh.")] = "en",
-    seeds: Annotated[int, typer.Option(min=1, help="Draws of countries, questions, pictures and weights.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Folder for models and results.  [default: runs/demo-SIZE-LANGUAGE]")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help=QUICK)] = False,
+    ask: Annotated[bool, typer.Option("--ask", help=ASK)] = False,
+    language: Annotated[str, typer.Option(help=LANGUAGE)] = "en",
+    seeds: Annotated[int, typer.Option(min=1, help=SEEDS)] = 1,
+    out: Annotated[Path | None, typer.Option(help=OUT)] = None,
 ) -> None:
     """Ask an atlas in words and pictures, and compare ways of fusing them.
 
@@ -22,9 +28,9 @@ def demo(
     asked about. Ends with a table, three answers with their evidence, and report.html. Run again, it takes up what is
     finished.
     """
+    language = look_up({"en": "en", "zh": "zh"}, language, "language of the demo")
     from graphfuse.demo import show
 
-    language = look_up({"en": "en", "zh": "zh"}, language, "language of the demo")
     size = "quick" if quick else "full"
     folder = out if out is not None else Path("runs") / f"demo-{size}-{language}"
     show.demo(folder, size, language, range(seeds))

@@ -4,41 +4,36 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from graphfuse.core.errors import InputError
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Calls ``write`` with a temporary path beside ``path`` and moves the result there; on failure nothing changes.
+def write_all(files: Mapping[Path, bytes]) -> None:
+    """Writes several files, all or none: each to a temporary file beside its place, then all are moved there.
 
     Raises:
-        InputError: The disk is full or the folder cannot be written; what stood at ``path`` is untouched.
+        InputError: The disk is full or a folder cannot be written; what stood there is untouched.
     """
+    parts: dict[Path, Path] = {}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
+        for path, data in files.items():
+            parts[path] = _written_beside(path, data)
+        for path, part in parts.items():
+            part.replace(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
-    part = Path(name)
-    try:
-        write(part)
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.chmod(0o666 & ~_umask())
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); what was there is kept.") from error
+        place = next((path for path in files if path not in parts), next(iter(files)))
+        raise InputError(f"{place}: cannot be written ({error.strerror or error}); what was there is kept.") from error
     finally:
-        part.unlink(missing_ok=True)
+        for part in parts.values():
+            part.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """A file of bytes, whole or not at all."""
-    write_whole(path, lambda part: _write(part, data))
+    write_all({path: data})
 
 
 def write_text(path: Path, text: str) -> None:
@@ -73,9 +68,20 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
+def _written_beside(path: Path, data: bytes) -> Path:
+    """A temporary file in the folder of ``path`` that holds ``data`` on the disk; none is left on failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o666 & ~_umask())
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
 
 
 def _umask() -> int:

@@ -58,6 +58,8 @@ class Schema:
                 if kind not in self.all_kinds:
                     raise InputError(f"{builder} joins kind {kind!r}, which the schema lacks."
                                      f"{did_you_mean(kind, self.kinds)}")  # fmt: skip
+            if getattr(builder, "makes", None) in self.kinds:
+                raise InputError(f"{builder}: samples bring kind {builder.target!r}; a hub needs a name of its own.")
         twice = {r for r in self.relations if self.relations.count(r) > 1}
         if twice:
             raise InputError(f"Relation {min(twice)} is laid by two edge builders; give one of them another name.")
@@ -97,10 +99,11 @@ class Schema:
             for kind, x in sample.nodes.items():
                 if len(x):
                     kinds.setdefault(kind, x.shape[-1])
-            for relation in sample.links:
-                linked[relation] = linked.get(relation, False) or relation in sample.weights
-        pairs = [AllPairs(source, target) for source in kinds for target in kinds]
-        return cls(kinds, [*pairs, *(Linked(*r, weighted=weighted) for r, weighted in linked.items())])
+            for relation, pairs in sample.links.items():
+                if pairs.numel():
+                    linked[relation] = linked.get(relation, False) or relation in sample.weights
+        every = [AllPairs(source, target) for source in kinds for target in kinds]
+        return cls(kinds, [*every, *(Linked(*r, weighted=weighted) for r, weighted in linked.items())])
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON; :meth:`from_dict` reads them back."""
@@ -151,6 +154,7 @@ class FusionGraph:
         names: The samples' names.
         starts: First row of each kind and the end, ``K + 1`` numbers.
         offsets: ``offsets[k, b]`` is the first row of sample ``b``'s nodes of kind ``k``; ``int64 [K, B + 1]``.
+        owners: The sample of each node, ``int64 [N]``.
         relations: The relations that are laid.
     """
 
@@ -159,6 +163,7 @@ class FusionGraph:
     names: tuple[str, ...]
     starts: tuple[int, ...]
     offsets: Tensor
+    owners: Tensor
     relations: tuple[Laid, ...] = ()
 
     def __len__(self) -> int:
@@ -184,8 +189,7 @@ class FusionGraph:
 
     def owner(self, kind: str) -> Tensor:
         """The sample of each node of a kind, ``int64 [N_kind]``."""
-        rows = self.rows(kind)
-        return owner_of(self.within(kind), rows.stop - rows.start)
+        return self.owners[self.rows(kind)]
 
     def sizes(self, kind: str) -> Tensor:
         """How many nodes of a kind each sample has, ``int64 [B]``."""
@@ -241,7 +245,8 @@ def lay(batch: Batch, schema: Schema, states: Mapping[str, Tensor]) -> FusionGra
         parts.append(x)
         offsets.append(own + starts[-1])
         starts.append(starts[-1] + rows)
-    graph = FusionGraph(torch.cat(parts), schema, batch.names, tuple(starts), torch.stack(offsets))
+    owners = torch.cat([owner_of(own - own[0], len(part)) for own, part in zip(offsets, parts)])
+    graph = FusionGraph(torch.cat(parts), schema, batch.names, tuple(starts), torch.stack(offsets), owners)
     return graph.replace(relations=_lay_relations(graph, batch))
 
 

@@ -4,6 +4,8 @@ PyG's ``Batch`` takes the node types from the first graph of a list and drops th
 (torch-geometric issue 10801); here every kind of the batch is carried over, with zero rows if it has none.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -17,18 +19,24 @@ def to_hetero_data(batch: Batch) -> HeteroData:
 
     ``data[kind].x [N_kind, width]``, ``.batch [N_kind]``, ``.ptr [B + 1]`` and ``.span [N_kind, 2]`` where given;
     ``data[relation].edge_index [2, E]`` and ``.edge_weight [E]`` where given; ``data.name`` and ``data.target``, one a
-    sample.
+    sample. A batch of one sample is as a graph that PyG batches: no ``.batch`` and ``.ptr``, bare name and target, and
+    a ``.span`` of every kind, NaN where none is given, since PyG joins only fields that all graphs have.
     """
-    data = HeteroData()
+    data, several = HeteroData(), len(batch) > 1
     for kind, x in batch.nodes.items():
-        data[kind].x, data[kind].ptr, data[kind].batch = x, batch.offsets[kind], batch.owner(kind)
+        data[kind].x = x
+        if several:
+            data[kind].ptr, data[kind].batch = batch.offsets[kind], batch.owner(kind)
         if kind in batch.spans:
             data[kind].span = batch.spans[kind]
+        elif not several:
+            data[kind].span = torch.full((len(x), 2), torch.nan, device=x.device)
     for relation, links in batch.links.items():
         data[relation].edge_index = links
         if relation in batch.weights:
             data[relation].edge_weight = batch.weights[relation]
-    data.name, data.target = list(batch.names), list(batch.targets)
+    data.name = list(batch.names) if several else batch.names[0]
+    data.target = list(batch.targets) if several else next(iter(batch.targets), None)
     return data
 
 
@@ -38,7 +46,7 @@ def from_hetero_data(data: HeteroData) -> Batch:
     Raises:
         InputError: A node type has no ``x``, or a batch of several graphs does not say to which a node belongs.
     """
-    size = max((len(store.ptr) - 1 for store in data.node_stores if "ptr" in store), default=1)
+    size = _size(data)
     nodes, offsets, spans = {}, {}, {}
     for kind in data.node_types:
         store = data[kind]
@@ -46,7 +54,7 @@ def from_hetero_data(data: HeteroData) -> Batch:
             raise InputError(f"HeteroData: node type {kind!r} has no features 'x'.")
         nodes[kind] = store.x
         offsets[kind] = _offsets(kind, store, size)
-        if "span" in store:
+        if "span" in store and not store.span.isnan().all():
             spans[kind] = store.span
     links = {relation: data[relation].edge_index for relation in data.edge_types}
     weights = {r: data[r].edge_weight for r in data.edge_types if "edge_weight" in data[r]}
@@ -55,16 +63,28 @@ def from_hetero_data(data: HeteroData) -> Batch:
     return Batch(names, nodes, offsets, links, spans, weights, targets)
 
 
-def _offsets(kind: str, store: object, size: int) -> Tensor:
-    rows = len(store.x)  # type: ignore[attr-defined]
-    if "ptr" in store:  # type: ignore[operator]
-        return store.ptr  # type: ignore[attr-defined]
-    if "batch" in store:  # type: ignore[operator]
-        counts = torch.bincount(store.batch, minlength=size)  # type: ignore[attr-defined]
+def _size(data: HeteroData) -> int:
+    """How many graphs a batch has, by whatever says so."""
+    sizes = [len(store.ptr) - 1 for store in data.node_stores if "ptr" in store]
+    sizes += [int(store.batch.max()) + 1 for store in data.node_stores if "batch" in store and len(store.batch)]
+    if "name" in data and isinstance(data["name"], list | tuple):
+        sizes.append(len(data["name"]))
+    return max(sizes, default=1)
+
+
+def _offsets(kind: str, store: Any, size: int) -> Tensor:
+    if "ptr" in store:
+        if len(store.ptr) != size + 1:
+            raise InputError(f"HeteroData: node type {kind!r} is in {len(store.ptr) - 1} of {size} graphs, and PyG's "
+                             "Batch does not say in which; give every graph every node type, with zero rows if need "
+                             "be.")  # fmt: skip
+        return store.ptr
+    if "batch" in store:
+        counts = torch.bincount(store.batch, minlength=size)
         return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     if size > 1:
         raise InputError(f"HeteroData: node type {kind!r} has neither 'ptr' nor 'batch', so its samples are unknown.")
-    return torch.tensor([0, rows])
+    return torch.tensor([0, len(store.x)])
 
 
 def _listed(data: HeteroData, key: str, default: list) -> list:

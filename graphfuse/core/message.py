@@ -7,11 +7,12 @@ computed on padded blocks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph, Laid
 
@@ -23,6 +24,7 @@ def aggregate(
     values: Tensor | Sequence[Tensor],
     relations: Sequence[Laid] | None = None,
     reduce: Reduce = "mean",
+    gate: Tensor | None = None,
 ) -> Tensor:
     """What reaches each node over its in-edges of all ``relations`` together; zeros where none ends.
 
@@ -31,20 +33,24 @@ def aggregate(
         values: ``[N, d]``, what each node sends over every relation; or one ``[N_source, d]`` a relation.
         relations: Those of the graph if left out.
         reduce: sum, mean, max or std (population, as PyG's ``StdAggregation``).
+        gate: What each sample multiplies the values by on each relation, ``[B, R, d]``; for sum and mean.
 
     Returns:
         ``[N, d]``.
     """
+    look_up({each: each for each in get_args(Reduce)}, reduce, "way to reduce")
     relations = graph.relations if relations is None else relations
     sent = _per_relation(graph, values, relations)
-    width = sent[0].shape[1] if sent else graph.x.shape[1]
+    width = values.shape[1] if isinstance(values, Tensor) else sent[0].shape[1] if sent else graph.x.shape[1]
+    if gate is not None and reduce not in ("sum", "mean"):
+        raise InputError(f"aggregate: a gate goes with sum or mean, not with {reduce!r}.")
     if reduce == "std":
         mean = aggregate(graph, values, relations, "mean")
         square = aggregate(graph, [x.square() for x in sent], relations, "mean")
         return _std(square - mean.square())
     if reduce == "max":
         return _aggregate_max(graph, sent, relations, width)
-    total = _aggregate_sum(graph, sent, relations, width)
+    total = _aggregate_sum(graph, sent, relations, width, gate)
     if reduce == "mean":
         count = total.new_zeros(len(total))
         for laid in relations:
@@ -53,21 +59,27 @@ def aggregate(
     return total
 
 
-def _aggregate_sum(graph: FusionGraph, sent: Sequence[Tensor], relations: Sequence[Laid], width: int) -> Tensor:
+def _aggregate_sum(
+    graph: FusionGraph, sent: Sequence[Tensor], relations: Sequence[Laid], width: int, gate: Tensor | None = None
+) -> Tensor:
     """Sparse relations in one addition of all their messages, dense ones once a sample."""
     blocks: dict[str, Tensor] = {}
-    messages, targets = [graph.x.new_zeros(0, width)], [graph.offsets.new_zeros(0)]
-    for laid, x in zip(relations, sent):
+    messages, targets, slots = [graph.x.new_zeros(0, width)], [graph.offsets.new_zeros(0)], [graph.offsets.new_zeros(0)]
+    for place, (laid, x) in enumerate(zip(relations, sent)):
         source, _, target = laid.relation
         if laid.pairs is None:
-            blocks[target] = blocks.get(target, 0) + segment(x, graph.owner(source), len(graph))         # [B, d]
+            block = segment(x, graph.owner(source), len(graph))  # [B, d]
+            blocks[target] = blocks.get(target, 0) + (block if gate is None else block * gate[:, place])
         else:
-            messages.append(x[laid.pairs[0] - graph.rows(source).start])                                 # [E, d]
+            messages.append(x[laid.pairs[0] - graph.rows(source).start])  # [E, d]
             targets.append(laid.pairs[1])
-    total = segment(torch.cat(messages), torch.cat(targets), len(graph.x))
+            slots.append(graph.owners[laid.pairs[1]] * len(relations) + place)
+    message = torch.cat(messages)
+    if gate is not None:
+        message = message * gate.flatten(0, 1)[torch.cat(slots)]
+    total = segment(message, torch.cat(targets), len(graph.x))
     for kind, block in blocks.items():
-        rows = graph.rows(kind)
-        total = total.index_add(0, _arange(rows, total), block[graph.owner(kind)])
+        total = total.index_add(0, _arange(graph.rows(kind), total), block[graph.owner(kind)])
     return total
 
 
@@ -88,10 +100,10 @@ def aggregate_one(graph: FusionGraph, values: Tensor, laid: Laid, reduce: Reduce
     source, _, target = laid.relation
     rows = graph.rows(target).stop - graph.rows(target).start
     if laid.pairs is None:
-        pooled = segment(values, graph.owner(source), len(graph), "max" if reduce == "max" else "sum")   # [B, d]
+        pooled = segment(values, graph.owner(source), len(graph), "max" if reduce == "max" else "sum")  # [B, d]
         got = pooled[graph.owner(target)]
     else:
-        sent = values[laid.pairs[0] - graph.rows(source).start]                                          # [E, d]
+        sent = values[laid.pairs[0] - graph.rows(source).start]  # [E, d]
         got = segment(sent, laid.pairs[1] - graph.rows(target).start, rows, "max" if reduce == "max" else "sum")
     if reduce == "mean":
         return got / in_degree(graph, laid).clamp(min=1)[:, None].to(got.dtype)
@@ -125,6 +137,13 @@ def segment_softmax(score: Tensor, index: Tensor, size: int) -> Tensor:
     top = segment(score.detach(), index, size, "max")
     raised = (score - top[index]).exp()
     return raised / segment(raised, index, size)[index].clamp(min=1e-30)
+
+
+def segment_log_sum(score: Tensor, index: Tensor, size: int) -> Tensor:
+    """Log of the summed exponentials of the rows that share an index: ``[n] -> [size]``; ``-inf`` where none does."""
+    top = segment(score.detach(), index, size, "max")
+    total = segment((score - top[index]).exp(), index, size)
+    return torch.where(total > 0, total.clamp(min=1e-30).log() + top, -torch.inf)
 
 
 def pad(graph: FusionGraph, kind: str, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,7 +190,7 @@ def attend(
     out = []
     for kind in graph.schema.all_kinds:
         rows = graph.rows(kind)
-        own = _split(query[rows], heads)                                                        # [T, H, c]
+        own = _split(query[rows], heads)  # [T, H, c]
         into = [place for place, laid in enumerate(relations) if laid.relation[2] == kind]
         parts = [
             _blocks(graph, relations[p], own, _split(keys[p], heads), _split(values[p], heads), biases[p])
@@ -201,12 +220,12 @@ def _edges(graph: FusionGraph, relations: Sequence[Laid], query: Tensor, keys: S
     pairs = [laid.pairs for laid in relations if laid.pairs is not None]
     left = [own[0] - graph.rows(laid.relation[0]).start for own, laid in zip(pairs, relations)]
     index = torch.cat([own[1] for own in pairs]) - graph.rows(relations[0].relation[2]).start
-    key = _split(torch.cat([x[rows] for x, rows in zip(keys, left)]), heads)                    # [E, H, c]
-    score = (query[index] * key).sum(-1) * query.shape[-1] ** -0.5                              # [E, H]
+    key = _split(torch.cat([x[rows] for x, rows in zip(keys, left)]), heads)  # [E, H, c]
+    score = (query[index] * key).sum(-1) * query.shape[-1] ** -0.5  # [E, H]
     if any(bias is not None for bias in biases):
         added = [score.new_zeros(heads) if bias is None else bias for bias in biases]
         score = score + torch.cat([bias.expand(len(rows), heads) for bias, rows in zip(added, left)])
-    top = segment(score.detach(), index, len(query), "max")                                     # [T, H]
+    top = segment(score.detach(), index, len(query), "max")  # [T, H]
     raised = (score - top[index]).exp()
     value = _split(torch.cat([x[rows] for x, rows in zip(values, left)]), heads)
     got = segment((raised[..., None] * value).flatten(1), index, len(query)).view_as(query)
@@ -219,15 +238,15 @@ def _blocks(
     """As :func:`_edges` over one dense relation, on padded blocks."""
     source, _, target = laid.relation
     scale = query.shape[-1] ** -0.5
-    queries, here = pad(graph, target, query)                                                   # [B, T, H, c]
-    keys, there = pad(graph, source, key)                                                       # [B, S, H, c]
+    queries, here = pad(graph, target, query)  # [B, T, H, c]
+    keys, there = pad(graph, source, key)  # [B, S, H, c]
     blocks, _ = pad(graph, source, value)
-    score = torch.einsum("bthc,bshc->bhts", queries, keys) * scale                              # [B, H, T, S]
+    score = torch.einsum("bthc,bshc->bhts", queries, keys) * scale  # [B, H, T, S]
     if bias is not None:
         score = score + bias.view(1, -1, 1, 1)
     score = score.masked_fill(~there[:, None, None, :], -torch.inf)
     top = _finite(score.detach().amax(-1)) if score.shape[-1] else score.new_zeros(score.shape[:-1])
-    raised = (score - top[..., None]).exp()                                                     # [B, H, T, S]
+    raised = (score - top[..., None]).exp()  # [B, H, T, S]
     got, total = torch.einsum("bhts,bshc->bthc", raised, blocks), raised.sum(-1)
     return _mean_and_lse(got[here], total.transpose(1, 2)[here], top.transpose(1, 2)[here])
 
@@ -242,7 +261,7 @@ def _merge(parts: Sequence[tuple[Tensor, Tensor]], like: Tensor) -> Tensor:
         return torch.zeros_like(like)
     if len(parts) == 1:
         return parts[0][0]
-    each = torch.stack([lse for _, lse in parts])                                               # [R, T, H]
+    each = torch.stack([lse for _, lse in parts])  # [R, T, H]
     share = (each - _finite(each.detach().amax(0))).exp()
     share = share / share.sum(0).clamp(min=1e-30)
     return torch.stack([part * s[..., None] for (part, _), s in zip(parts, share)]).sum(0)

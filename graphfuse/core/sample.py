@@ -66,7 +66,7 @@ class Batch:
         nodes: kind -> features of all samples' nodes, sample after sample, ``[N_kind, width]``.
         offsets: kind -> first row of each sample and the end, ``int64 [B + 1]``.
         links: relation -> row numbers within the batch's nodes of the two kinds, ``int64 [2, E]``.
-        spans: kind -> ``[N_kind, 2]``, for the kinds that have them.
+        spans: kind -> ``[N_kind, 2]``, for the kinds that have them; NaN for the nodes of a sample without.
         weights: relation -> ``[E]``, for the weighted relations.
         targets: One a sample.
     """
@@ -102,7 +102,7 @@ class Batch:
 
         def share(field: str, key: Any, values: Sequence[Tensor]) -> None:
             for own, x in zip(fields, values):
-                if x.numel():
+                if x.numel() and not (field == "spans" and x.isnan().all()):
                     own.setdefault(field, {})[key] = x
 
         for kind, offsets in self.offsets.items():
@@ -178,12 +178,13 @@ def collate(samples: Sequence[Sample], schema: Schema) -> Batch:
 def _check_names_of_parts(samples: Sequence[Sample], schema: Schema) -> None:
     given = set(schema.given)
     for sample in samples:
-        for kind in (*sample.nodes, *sample.spans):
-            if kind not in schema.kinds:
-                raise InputError(f"Sample {sample.name!r} has nodes of kind {kind!r}, which the schema lacks."
-                                 f"{did_you_mean(kind, schema.kinds)}")  # fmt: skip
-        if not given.issuperset(sample.links):
-            wrong = next(r for r in sample.links if r not in given)
+        for what, brought in (("nodes", sample.nodes), ("spans", sample.spans)):
+            for kind, x in brought.items():
+                if kind not in schema.kinds and len(x):
+                    raise InputError(f"Sample {sample.name!r} has {what} of kind {kind!r}, which the schema lacks."
+                                     f"{did_you_mean(kind, schema.kinds)}")  # fmt: skip
+        wrong = next((r for r, pairs in sample.links.items() if r not in given and pairs.numel()), None)
+        if wrong:
             raise InputError(f"Sample {sample.name!r} has links {wrong}, for which the schema has no "
                              f"gf.Linked{wrong}.{did_you_mean(str(wrong), map(str, given))}")  # fmt: skip
         for relation in sample.weights:
@@ -213,20 +214,22 @@ def _join_nodes(samples: Sequence[Sample], kind: str, width: int, dtype: torch.d
 
 
 def _join_spans(samples: Sequence[Sample], kind: str) -> Tensor:
+    """Spans of a kind; NaN for the nodes of a sample that brings none, which then overlap nothing."""
+    parts = []
     for sample in samples:
         rows = len(sample.nodes.get(kind, ()))
-        span = sample.spans.get(kind)
-        if rows and (span is None or tuple(span.shape) != (rows, 2)):
-            found = "none" if span is None else list(span.shape)
+        span = sample.spans.get(kind, torch.full((rows, 2), torch.nan))
+        if tuple(span.shape) != (rows, 2):
+            found = list(span.shape)
             raise InputError(f"Sample {sample.name!r}, kind {kind!r}: expected spans [{rows}, 2], found {found}.")
-    spans = [s.spans[kind] for s in samples if len(s.nodes.get(kind, ()))]
-    return torch.cat(spans) if spans else torch.zeros(0, 2)
+        parts.append(span)
+    return torch.cat(parts)
 
 
 def _join_links(samples: Sequence[Sample], relation: Relation, offsets: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     given = [(place, s.links[relation]) for place, s in enumerate(samples) if relation in s.links]
     for place, pairs in given:
-        if pairs.ndim != 2 or pairs.shape[0] != 2 or pairs.is_floating_point():
+        if pairs.ndim != 2 or pairs.shape[0] != 2 or pairs.is_floating_point() or pairs.dtype == torch.bool:
             found = f"{str(pairs.dtype).removeprefix('torch.')} {list(pairs.shape)}"
             raise InputError(f"Sample {samples[place].name!r}, links {relation}: not integers [2, e] but {found}.")
     if not given:
@@ -240,8 +243,8 @@ def _join_links(samples: Sequence[Sample], relation: Relation, offsets: Mapping[
         if wrong.any():
             at = int(wrong.nonzero()[0])
             where = f"Sample {samples[int(owner[at])].name!r}, links {relation}"
-            raise InputError(f"{where}: row {int(links[end, at])} is out of range, the sample has {int(sizes[at])} nodes "
-                             f"of kind {kind!r}.")  # fmt: skip
+            raise InputError(f"{where}: row {int(links[end, at])} is out of range, the sample has {int(sizes[at])} "
+                             f"nodes of kind {kind!r}.")  # fmt: skip
     return links + torch.stack([offsets[relation[0]][owner], offsets[relation[2]][owner]]), owner
 
 

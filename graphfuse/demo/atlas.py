@@ -22,10 +22,11 @@ from graphfuse.kg import KnowledgeGraph, Subgraph
 PICTURES = ("flag", "outline")
 HIDEABLE = ("text", *PICTURES)
 TYPES = ("country", "language", "currency", "region", "subregion", "capital")
-CANDIDATES = 5
-"""Countries that a picture may show; the GNN decides among them."""
+CANDIDATES, BESIDE = 5, 3
+"""Countries that a picture may show, and how many more beside each named entity; the GNN decides among them."""
 HUBS = {"language": 0, "region": 0, "subregion": 0, "capital": 0, "currency": 40}
-"""Retrieval arrives at a language or region but does not go on to all its countries; from a currency it does, up to 40."""
+"""Retrieval arrives at a language or region but does not go on to all its countries; from a currency of at most 40 it
+does."""
 MAX_NODES = 300
 FAINT = -8.0
 """The lowest log-probability that is told apart."""
@@ -114,7 +115,9 @@ class Reading:
         return replace(self, words=words, seen={k: self.seen[k] for k in kept}, log_p={k: self.log_p[k] for k in kept})
 
 
-def read(questions: Sequence[Question], pictures: Mapping[str, Sequence[Picture | None]], readers: Readers) -> list[Reading]:
+def read(
+    questions: Sequence[Question], pictures: Mapping[str, Sequence[Picture | None]], readers: Readers
+) -> list[Reading]:
     """Words and pictures as features; ``pictures`` has a list beside the questions for each kind of picture."""
     words = readers.words.encode([q.text for q in questions], [q.name for q in questions])
     features = {kind: readers.pictures.encode([as_tensor(p) for p in pictures[kind]]) for kind in PICTURES}
@@ -165,6 +168,8 @@ def _case(reading: Reading, table: Tensor, facts: Facts, kg: KnowledgeGraph, rea
     named = list(dict.fromkeys(link.entity for link in links_of_words))
     joint = torch.stack([*log_p.values()]).sum(0) if log_p else torch.zeros(0)
     best = joint.sort(descending=True, stable=True).indices[:candidates]
+    if log_p and candidates > 1:
+        best = torch.tensor(list(dict.fromkeys([*best.tolist(), *_beside(named, joint, facts, kg, readers)])))
     countries = [facts.names[readers.codes[place]] for place in best.tolist()]
     seeds = list(dict.fromkeys([*named, *countries]))
     sub = kg.retrieve(seeds, hops=2, max_nodes=MAX_NODES, max_degree=HUBS)
@@ -184,6 +189,16 @@ def _case(reading: Reading, table: Tensor, facts: Facts, kg: KnowledgeGraph, rea
     said = {"text": words} if len(words) else {}
     sample = Sample(question.name, {**said, **seen, "entity": entity}, links, {}, weights, target)
     return Case(question, sample, sub, tuple(zip(countries, joint[best].tolist())))
+
+
+def _beside(named: Sequence[str], joint: Tensor, facts: Facts, kg: KnowledgeGraph, readers: Readers) -> list[int]:
+    """Of the countries one step from each named entity those that the pictures speak for, as places in ``joint``."""
+    code = {name: place for place, name in enumerate(facts.names[code] for code in readers.codes)}
+    out = []
+    for name in named:
+        near = torch.tensor([code[other] for other in kg.neighbours(name) if other in code], dtype=torch.long)
+        out += near[joint[near].sort(descending=True, stable=True).indices[:BESIDE]].tolist()
+    return out
 
 
 def _all_to(rows: Sequence[int], words: int) -> Tensor:

@@ -9,7 +9,18 @@ import torch
 
 from graphfuse.core.graph import Schema
 from graphfuse.core.sample import Sample
-from graphfuse.demo.atlas import PICTURES, Case, Readers, Reading, as_tensor, cases_of, knowledge, picture_of, read, schema_of
+from graphfuse.demo.atlas import (
+    PICTURES,
+    Case,
+    Readers,
+    Reading,
+    as_tensor,
+    cases_of,
+    knowledge,
+    picture_of,
+    read,
+    schema_of,
+)
 from graphfuse.demo.facts import Facts, read_facts
 from graphfuse.demo.gallery import Gallery, reference_copies
 from graphfuse.demo.pictures import Picture, draw_flag
@@ -23,7 +34,7 @@ SPLITS = ("train", "valid", "test")
 PIXELS, GRID = 96, 2
 NAME_WIDTH = 48
 """Principal components of the names' features: enough to tell them apart, small enough for many copies in samples."""
-COPIES = {"full": 12, "quick": 8}
+COPIES = {"full": 12, "quick": 6, "tiny": 3}
 
 
 @dataclass(frozen=True)
@@ -63,10 +74,10 @@ def read_with(facts: Facts, kg: KnowledgeGraph, training: Sequence[str], level: 
     pictures = Image(grid=GRID, size=PIXELS)
     galleries = {}
     for kind, (codes, drawn) in reference_copies(facts, level, copies).items():
-        features = torch.stack(pictures.encode([as_tensor(picture) for picture in drawn]))     # [C * R, 1 + g * g, w]
+        features = torch.stack(pictures.encode([as_tensor(picture) for picture in drawn]))  # [C * R, 1 + g * g, w]
         galleries[kind] = Gallery.of(codes, features[:, 1:].unflatten(0, (len(codes), copies)), training)
     words, titles = (Text(), Text(nodes="one")) if facts.language == "en" else (NGrams(nodes="words"), NGrams())
-    names = torch.cat(titles.encode(kg.entities))                           # [len(kg), w]
+    names = torch.cat(titles.encode(kg.entities))  # [len(kg), w]
     left, size, _ = torch.linalg.svd(names - names.mean(0), full_matrices=False)
     names = (left * size)[:, :NAME_WIDTH]
     country = torch.tensor([facts.types[name] == "country" for name in kg.entities])

@@ -43,7 +43,8 @@ class Metric:
 
     def log_p(self, pictures: Tensor) -> Tensor:
         """Log-probability of each country given a picture's features, ``[n, w] -> [n, C]``."""
-        return (SHARP * _unit((pictures - self.middle) @ self.directions - self.centre) @ self.prototypes.T).log_softmax(1)
+        points = _unit((pictures - self.middle) @ self.directions - self.centre)
+        return (SHARP * points @ self.prototypes.T).log_softmax(1)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def spread(regions: Tensor) -> Tensor:
 def reference_copies(facts: Facts, level: float, copies: int) -> dict[str, tuple[list[str], list[Any]]]:
     """Degraded copies of each country's own flag and outline: kind -> codes, and pictures country after country."""
     flags = {code: draw_flag(facts.flags[code]) for code in facts.codes}
-    rngs = {code: [np.random.default_rng((ord(code[0]), ord(code[1]), n)) for n in range(copies)] for code in facts.codes}
+    rngs = {c: [np.random.default_rng((ord(c[0]), ord(c[1]), n)) for n in range(copies)] for c in facts.codes}
     outlined = [code for code in facts.codes if code in facts.outlines]
     return {
         "flag": (list(facts.codes), [degrade(flags[c], level, rng) for c in facts.codes for rng in rngs[c]]),
@@ -108,12 +109,12 @@ def _principal(pictures: Tensor) -> tuple[Tensor, Tensor]:
 def _learn(features: Tensor, axes: tuple[Tensor, Tensor], taught: Tensor) -> Metric:
     """A metric from the countries ``taught`` (``bool [C]``) and prototypes of all, from ``[C, R, w]``."""
     middle, directions = axes
-    points = ((features - middle) @ directions).double()                    # [C, R, k]
+    points = ((features - middle) @ directions).double()  # [C, R, k]
     within = (points - points.mean(1, keepdim=True))[taught].flatten(0, 1)
     scatter = within.T @ within / len(within)
     scatter = scatter + SHRINK * scatter.diagonal().mean() * torch.eye(len(scatter))
     whiten = torch.linalg.inv(torch.linalg.cholesky(scatter)).T.to(scatter)
-    means = points.mean(1) @ whiten                                         # [C, k]
+    means = points.mean(1) @ whiten  # [C, k]
     centre = means[taught].mean(0)
     return Metric(middle, directions @ whiten.float(), centre.float(), _unit(means - centre).float())
 

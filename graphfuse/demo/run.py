@@ -38,7 +38,8 @@ def run_seed(
         comparison += runs
         own = runs.runs[0]
         mean = sum(own.scores.values()) / len(own.scores)
-        say(f"  {method:<18} {100 * mean:5.1f} % of test questions   {own.seconds:5.0f} s   {own.parameters:>9,} parameters")
+        cost = f"{own.seconds:5.0f} s   {own.parameters:>9,} parameters"
+        say(f"  {method:<18} {100 * mean:5.1f} % of test questions   {cost}")
     return atlas, comparison
 
 
@@ -53,7 +54,8 @@ def hidden_scores(out: Path, atlas: Atlas, seed: int) -> list[dict[str, str | fl
     The questions are read anew without it, so that retrieval lacks it as well; where nothing is left to go by, the
     question counts as not answered.
     """
-    models = {method: FusionModel.from_pretrained(model_folder(out, seed, method)) for method in SHOWN_HIDDEN}
+    folders = {method: model_folder(out, seed, method) for method in SHOWN_HIDDEN}
+    models = {method: FusionModel.from_pretrained(own) for method, own in folders.items() if own.is_dir()}
     rows: list[dict[str, str | float]] = []
     whole: dict[str, float] = {}
     for hidden in ("nothing", *HIDEABLE):
@@ -62,7 +64,8 @@ def hidden_scores(out: Path, atlas: Atlas, seed: int) -> list[dict[str, str | fl
         for method, model in models.items():
             right = float(measure(model, [case.sample for case in cases])["accuracy"].sum()) / len(readings)
             whole.setdefault(method, right)
-            rows.append({"method": method, "hidden": hidden, "seed": seed, "mean": right, "drop": whole[method] - right})
+            drop = whole[method] - right
+            rows.append({"method": method, "hidden": hidden, "seed": seed, "mean": right, "drop": drop})
     return rows
 
 

@@ -15,30 +15,32 @@ from graphfuse.demo.atlas import PICTURES, Readers, cases_of, knowledge, read
 from graphfuse.demo.attribution import ATTRIBUTION
 from graphfuse.demo.build import COPIES, read_with
 from graphfuse.demo.facts import Facts, read_facts
-from graphfuse.demo.methods import BUDGET, DIM, EPOCHS, LAYERS, OURS
+from graphfuse.demo.methods import BUDGET, DIM, DROPOUT, EPOCHS, METHODS, OURS, QUICK
 from graphfuse.demo.pictures import read_picture
 from graphfuse.demo.questions import Question, split_countries
 from graphfuse.demo.run import LEVEL, hidden_scores, model_folder, run_seed
 from graphfuse.demo.story import answer, cards, checked_evidence, chosen_cases, slices, write_story
 from graphfuse.kg import KnowledgeGraph
 from graphfuse.model import FusionModel
-from graphfuse.report import write_report
+from graphfuse.report import Card, write_report
 from graphfuse.training import Comparison
 
 COLUMNS = {
-    "all": ("country", "unseen"), "name": ("unseen country, given by", "name"), "flag": ("unseen country, given by", "flag"),
-    "outline": ("unseen country, given by", "outline"), "both": ("unseen country, given by", "both"),
-    "clue": ("unseen country, given by", "clue"), "1 step": ("unseen country, steps", "one step"),
-    "2 steps": ("unseen country, steps", "two steps"), "seen": ("country", "seen"),
-}  # fmt: skip
+    "all": ("country", "unseen"),
+    **{form: ("unseen country, given by", form) for form in ("name", "flag", "outline", "both", "clue")},
+    "1 step": ("unseen country, steps", "one step"),
+    "2 steps": ("unseen country, steps", "two steps"),
+    "seen": ("country", "seen"),
+}
 
 
 def demo(out: Path, size: str, language: str, seeds: Iterable[int]) -> Comparison:
     """Runs the demo, prints what it finds, and writes the folder."""
     comparison, parts, hidden = Comparison(()), dict[str, dict[str, list[str]]](), list[dict[str, str | float]]()
-    evident, best, shown, first = [], "", (), None
+    evident, best = list[float](), ""
+    shown: tuple[Card, ...] = ()
     for seed in seeds:
-        atlas, found = run_seed(out, seed, size, language, say)
+        atlas, found = run_seed(out, seed, size, language, say, QUICK if size == "quick" else METHODS)
         comparison += found
         for dimension, own in slices({seed: atlas}).items():
             for part, names in own.items():
@@ -48,20 +50,20 @@ def demo(out: Path, size: str, language: str, seeds: Iterable[int]) -> Compariso
         model = FusionModel.from_pretrained(model_folder(out, seed, best))
         unseen = [case for case in atlas.cases["test"] if not case.question.seen]
         evident.append(checked_evidence(model, unseen))
-        if first is None:
+        if not shown:
             run = next(run for run in found.runs if run.method == best)
             right = {name.removeprefix(f"{seed}/"): value for name, value in run.scores.items()}
-            first, shown = atlas, cards(model, atlas, chosen_cases(atlas, right))
+            shown = cards(model, atlas, chosen_cases(atlas, right))
     write_json(out / "hidden.json", hidden)
     made = _made(size, language, [run.seed for run in comparison.runs], evident)
     write_story(out, comparison, parts, hidden, shown, made, language)
     table = table_of(comparison, parts)
     say("\nTest accuracy in percent, questions about unseen countries unless said; spread over seeds is in the report.")
     say(table.to_string(float_format=lambda x: f"{x:.1f}"))
-    say(f"\nEvidence of {best}: {100 * sum(evident) / len(evident):.1f} % of answers have a path whose edges all exist in the graph.")
+    share = f"{100 * sum(evident) / len(evident):.1f} %"
+    say(f"\nEvidence of {best}: {share} of answers have a path whose edges all exist in the graph.")
     for card in [card for card in shown if card.paths][:3]:
-        say(_drawn(card.text, card.answer, card.truth, card.right, [list(path.hops()) for path in card.paths],
-                   [path.start for path in card.paths]))  # fmt: skip
+        say(_drawn(card))
     for credit in ATTRIBUTION:
         say(credit)
     say(f"\nThe page: {write_report(out)}")
@@ -74,7 +76,11 @@ def table_of(comparison: Comparison, parts: Mapping[str, Mapping[str, Sequence[s
     rows = {}
     for method, own in scores.groupby("method", sort=False):
         values = own.set_index("name")["value"]
-        row = {column: 100 * values[list(parts[d][p])].mean() for column, (d, p) in COLUMNS.items() if p in parts.get(d, {})}
+        row = {
+            column: 100 * values[list(parts[dimension][part])].mean()
+            for column, (dimension, part) in COLUMNS.items()
+            if part in parts.get(dimension, {})
+        }
         runs = [run for run in comparison.runs if run.method == method]
         row |= {"seconds": sum(r.seconds for r in runs) / len(runs), "parameters": f"{runs[0].parameters:,}"}
         rows[method] = row
@@ -131,12 +137,13 @@ def _best_graph(found: Comparison) -> str:
     return max(valid, key=lambda method: valid[method])
 
 
-def _drawn(text: str, said: str, truth: Sequence[str], right: bool, paths: Sequence[Sequence[tuple[str, bool, str]]],
-           starts: Sequence[str]) -> str:  # fmt: skip
-    lines = [f"\n{text}", f"  {'right' if right else 'wrong'}: {said}" + ("" if right else f" (would be {', '.join(truth)})")]
-    for start, hops in zip(starts, paths):
-        steps = "".join(f" <-{r}- {end}" if against else f" -{r}-> {end}" for r, against, end in hops)
-        lines.append(f"  evidence: {start}{steps}")
+def _drawn(card: Card) -> str:
+    """A card as lines of text."""
+    verdict = f"right: {card.answer}" if card.right else f"wrong: {card.answer} (would be {', '.join(card.truth)})"
+    lines = [f"\n{card.text}", f"  {verdict}"]
+    for path in card.paths:
+        steps = "".join(f" <-{r}- {end}" if against else f" -{r}-> {end}" for r, against, end in path.hops())
+        lines.append(f"  evidence: {path.start}{steps}")
     return "\n".join(lines)
 
 
@@ -144,14 +151,15 @@ def _made(size: str, language: str, seeds: Sequence[int], evident: Sequence[floa
     facts = machine()
     versions = ", ".join(f"{name} {facts[name]}" for name in ("graphfuse", "torch", "torch-geometric", "transformers"))
     wanted = sorted(set(seeds))
+    options = ["--quick"] * (size == "quick") + [f"--language {language}"] * (language != "en")
+    options += [f"--seeds {len(wanted)}"] * (len(wanted) > 1)
     return {
-        "Command": "graphfuse demo" + (" --quick" if size == "quick" else "") + (f" --language {language}" if language != "en" else "")
-        + (f" --seeds {len(wanted)}" if len(wanted) > 1 else ""),
+        "Command": " ".join(["graphfuse demo", *options]),
         "Seeds": ", ".join(map(str, wanted)),
-        "Budget of every trained method": f"{EPOCHS[size]} epochs, {BUDGET['batch_size']} questions a step, width {DIM}, "
-        f"{LAYERS} layers, learning rate {BUDGET['learning_rate']}; the epoch is chosen on validation",
+        "Budget of every method": f"{EPOCHS[size]} epochs, {BUDGET['batch_size']} questions a step, width {DIM}, "
+        f"dropout {DROPOUT}, learning rate {BUDGET['learning_rate']}; the epoch is chosen on validation",
         "Pictures": f"degradation level {LEVEL}",
-        "Evidence": f"{100 * sum(evident) / len(evident):.1f} % of answers on unseen countries have a path of existing edges",
+        "Evidence": f"{100 * sum(evident) / len(evident):.1f} % of answers on unseen countries have a path that exists",
         "Versions": versions,
         "Hardware": f"{facts['system']}, {facts['threads']}, accelerator: {facts['accelerator']}",
     }  # fmt: skip

@@ -25,10 +25,10 @@ from graphfuse.training import Comparison
 
 TITLE = "Asking an atlas in words and pictures"
 LEAD = (
-    "Which currencies are used by the neighbours of a country that is named, shown by a bad picture of its flag, by its "
-    "outline, by both, or hinted at by a picture and a clue? Each question becomes one graph of words, picture regions and "
-    "a part of the knowledge graph. Answers count as right where they are one of the right entities. Countries called "
-    "unseen are in no training question, and the picture metric never learned from them."
+    "Which currencies are used by the neighbours of a country that is named, shown by a bad picture of its flag, by "
+    "its outline, by both, or hinted at by a picture and a clue? Each question becomes one graph of words, picture "
+    "regions and a part of the knowledge graph. An answer counts as right if it is one of the right entities. "
+    "Countries called unseen are in no training question, and the picture metric never learned from them."
 )
 CARDS = 12
 
@@ -55,7 +55,8 @@ def hidden_rows(rows: Sequence[Mapping[str, str | float]]) -> tuple[Hidden, ...]
     """One row a method and hidden modality: mean and spread over seeds."""
     grouped: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row in rows:
-        grouped.setdefault((str(row["method"]), str(row["hidden"])), []).append((float(row["mean"]), float(row["drop"])))
+        key = str(row["method"]), str(row["hidden"])
+        grouped.setdefault(key, []).append((float(row["mean"]), float(row["drop"])))
     return tuple(
         Hidden(method, hidden, mean(m for m, _ in own), stdev(m for m, _ in own) if len(own) > 1 else 0.0,
                mean(d for _, d in own))
@@ -94,13 +95,14 @@ def checked_evidence(model: FusionModel, cases: Sequence[Case]) -> float:
     good = 0
     for case in cases:
         said, name = answer(model, case)
-        ends = [{end for triple in case.sub.kg.path_triples(path) for end in (triple[0], triple[2])} for path in said.evidence]
+        paths = [case.sub.kg.path_triples(path) for path in said.evidence]
+        ends = [{end for head, _, tail in path for end in (head, tail)} for path in paths]
         good += bool(ends) and all(name in each for each in ends)
     return good / len(cases)
 
 
 def chosen_cases(atlas: Atlas, right: Mapping[str, float]) -> list[Case]:
-    """A dozen test questions on unseen countries: each way of giving the country in turn, every third one answered wrong."""
+    """A dozen test questions on unseen countries, each way of giving the country in turn; a quarter answered wrong."""
     cases = [case for case in atlas.cases["test"] if not case.question.seen]
     forms = list(dict.fromkeys(case.question.form for case in cases))
     good, bad = ([c for c in cases if bool(right[c.question.name]) is want] for want in (True, False))
@@ -115,7 +117,8 @@ def chosen_cases(atlas: Atlas, right: Mapping[str, float]) -> list[Case]:
 
 def cards(model: FusionModel, atlas: Atlas, cases: Sequence[Case]) -> tuple[Card, ...]:
     """A card for each case."""
-    pictures = {c.question.name: {k: atlas.pictures["test"][k][p] for k in PICTURES} for p, c in enumerate(atlas.cases["test"])}
+    every = enumerate(atlas.cases["test"])
+    pictures = {c.question.name: {kind: atlas.pictures["test"][kind][p] for kind in PICTURES} for p, c in every}
     out = []
     for case, looks in zip(cases, looked_at(model, [case.sample for case in cases])):
         said, name = answer(model, case)
@@ -126,7 +129,7 @@ def cards(model: FusionModel, atlas: Atlas, cases: Sequence[Case]) -> tuple[Card
         out.append(Card(
             name=case.question.name, text=case.question.text, answer=name, truth=truth, right=name in truth,
             score=said.score, looked=looked,
-            pictures=tuple(Picture(f"{kind} of {country}, degraded", png(x)) for kind, x in shown.items() if x is not None),
+            pictures=tuple(Picture(f"{k} of {country}, degraded", png(x)) for k, x in shown.items() if x is not None),
             paths=tuple(evidence_path(case, path, name) for path in said.evidence),
         ))  # fmt: skip
     return tuple(out)
@@ -157,11 +160,13 @@ def png(picture: Pixels) -> bytes:
     return out.getvalue()
 
 
-def write_story(folder: Path, comparison: Comparison, parts: Mapping[str, Mapping[str, list[str]]], hidden: Sequence[Mapping[str, str | float]],
-                shown: tuple[Card, ...], made: Mapping[str, str], language: str) -> None:  # fmt: skip
+def write_story(folder: Path, comparison: Comparison, parts: Mapping[str, Mapping[str, list[str]]],
+                hidden: Sequence[Mapping[str, str | float]], shown: tuple[Card, ...], made: Mapping[str, str],
+                language: str) -> None:  # fmt: skip
     """Saves what the page is drawn from."""
     comparison.save(folder)
+    told = {dimension: {part: tuple(names) for part, names in own.items()} for dimension, own in parts.items()}
     Story(
         title=TITLE, lead=LEAD, groups=GROUPS, against=("one modality", "concat", "no_messages", "pipeline"),
-        slices=parts, hidden=hidden_rows(hidden), cards=shown, made=made, credits=ATTRIBUTION, language=language,
+        slices=told, hidden=hidden_rows(hidden), cards=shown, made=made, credits=ATTRIBUTION, language=language,
     ).save(folder)  # fmt: skip

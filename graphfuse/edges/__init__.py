@@ -1,4 +1,4 @@
-"""Edge builders: which nodes meet. Adding one: a file here, a line in ``EDGES``, see ``docs/adding.md``."""
+"""Edge builders: which nodes meet. Adding one: a file here, a line in ``EDGES``, see ``CONTRIBUTING.md``."""
 
 from graphfuse.core.relations import AllPairs, Linked
 from graphfuse.edges.hub import Hub

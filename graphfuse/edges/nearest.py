@@ -34,19 +34,19 @@ class Nearest:
 
     def __call__(self, graph: FusionGraph, batch: Batch) -> tuple[Tensor, None]:
         """Rows that meet, ``[2, E]``."""
-        source, there = pad(graph, self.source, _unit(graph.of(self.source)))                   # [B, S, d], [B, S]
-        target, here = pad(graph, self.target, _unit(graph.of(self.target)))                    # [B, T, d], [B, T]
-        likeness = target @ source.transpose(1, 2)                                              # [B, T, S]
+        source, there = pad(graph, self.source, _unit(graph.of(self.source)))  # [B, S, d], [B, S]
+        target, here = pad(graph, self.target, _unit(graph.of(self.target)))  # [B, T, d], [B, T]
+        likeness = (target @ source.transpose(1, 2)).round(decimals=10)  # [B, T, S]
         likeness = likeness.masked_fill(~there[:, None, :], -torch.inf)
         if self.source == self.target:
             likeness.diagonal(dim1=1, dim2=2).fill_(-torch.inf)
         best = likeness.sort(dim=2, descending=True, stable=True)
-        chosen, real = best.indices[..., : self.k], best.values[..., : self.k] > -torch.inf     # [B, T, k]
+        chosen, real = best.indices[..., : self.k], best.values[..., : self.k] > -torch.inf  # [B, T, k]
         sample, row, rank = (real & here[..., None]).nonzero(as_tuple=True)
         first = graph.offsets[:, :-1][[graph.schema.all_kinds.index(k) for k in (self.source, self.target)]]
         return torch.stack([first[0, sample] + chosen[sample, row, rank], first[1, sample] + row]), None
 
 
 def _unit(x: Tensor) -> Tensor:
-    """Rows of length one, in float64 so that a batch's shape does not decide between near equals."""
+    """Rows of length one, in float64: a product's last bits, which depend on a batch's shape, are then rounded off."""
     return torch.nn.functional.normalize(x.detach().double(), dim=1)

@@ -40,6 +40,6 @@ class Window:
         rows = graph.rows(self.source)
         here = torch.arange(rows.start, rows.stop, device=graph.x.device)
         end = graph.offsets[graph.schema.all_kinds.index(self.source), 1:][graph.owner(self.source)]
-        later = here[:, None] + torch.arange(1, self.size + 1, device=graph.x.device)           # [N_kind, size]
+        later = here[:, None] + torch.arange(1, self.size + 1, device=graph.x.device)  # [N_kind, size]
         inside = later < end[:, None]
         return torch.stack([here[:, None].expand_as(later)[inside], later[inside]]), None

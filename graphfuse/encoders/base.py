@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from graphfuse.core.progress import progress
 from graphfuse.encoders.cache import Cache
 from graphfuse.encoders.content import digest
-from graphfuse.core.progress import progress
 
 
 class Encoder(nn.Module):

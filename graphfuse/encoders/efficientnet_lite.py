@@ -65,10 +65,8 @@ class InvertedResidual(nn.Module):
 
     def fold(self) -> None:
         """Takes the batch normalisations into the convolutions before them; for eval mode, faster and equal."""
-        if self.widens:
-            self.expand_conv, self.bn0 = folded(self.expand_conv, self.bn0)
-        self.depthwise_conv, self.bn1 = folded(self.depthwise_conv, self.bn1)
-        self.project_conv, self.bn2 = folded(self.project_conv, self.bn2)
+        widening = {"expand_conv": "bn0"} if self.widens else {}
+        fold_all(self, {**widening, "depthwise_conv": "bn1", "project_conv": "bn2"})
 
     def forward(self, x: Tensor) -> Tensor:
         """One block."""
@@ -100,8 +98,7 @@ class EfficientNetLite0(nn.Module):
     def fold(self) -> "EfficientNetLite0":
         """This network in eval mode with every batch normalisation taken into its convolution."""
         self.eval()
-        self.conv_stem, self.bn0 = folded(self.conv_stem, self.bn0)
-        self.conv_head, self.bn1 = folded(self.conv_head, self.bn1)
+        fold_all(self, {"conv_stem": "bn0", "conv_head": "bn1"})
         for block in self.blocks:
             block.fold()  # type: ignore[operator]
         return self
@@ -112,9 +109,11 @@ class EfficientNetLite0(nn.Module):
         return F.relu6(self.bn1(self.conv_head(x)), inplace=True)
 
 
-def folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[nn.Conv2d, nn.Module]:
-    """A convolution that does what both did, and nothing in place of the normalisation."""
-    return fuse_conv_bn_eval(conv, norm), nn.Identity()
+def fold_all(module: nn.Module, pairs: Mapping[str, str]) -> None:
+    """Replaces convolutions by ones that do what their batch normalisation did too, and those by nothing."""
+    for conv, norm in pairs.items():
+        setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
+        setattr(module, norm, nn.Identity())
 
 
 def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

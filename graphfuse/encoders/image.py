@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from graphfuse.core.errors import InputError
 from graphfuse.encoders.backbone import LITE, Backbone
-from graphfuse.encoders.efficientnet_lite import EfficientNetLite0
 from graphfuse.encoders.base import Encoder, is_lacking, place
+from graphfuse.encoders.efficientnet_lite import EfficientNetLite0
 from graphfuse.encoders.options import check_whole
 from graphfuse.encoders.pixels import read_bytes, read_pixels
 

@@ -34,9 +34,8 @@ def looked_at(model: FusionModel, samples: Sequence[Sample], most: int = 5) -> l
     with model.answering(), torch.enable_grad():
         output, graph = model.traced(batch.to(model.device))
         (slope,) = torch.autograd.grad(model.head.said(output.scores, batch).sum(), graph.x)
-    size = (slope * graph.x).sum(1).abs().detach()                          # [N]
-    owner = torch.cat([graph.owner(kind) for kind in graph.schema.all_kinds])
-    share = size / segment(size, owner, len(graph)).clamp(min=1e-30)[owner]
+    size = (slope * graph.x).sum(1).abs().detach()  # [N]
+    share = size / segment(size, graph.owners, len(graph)).clamp(min=1e-30)[graph.owners]
     looks: list[list[Look]] = [[] for _ in samples]
     for kind in graph.schema.all_kinds:
         for own, part in zip(looks, share[graph.rows(kind)].split(graph.sizes(kind).tolist())):

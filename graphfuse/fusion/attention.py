@@ -34,12 +34,12 @@ class Attention(nn.Module):
     def forward(self, graph: FusionGraph) -> Fused:
         """Fuses a graph."""
         sizes = torch.tensor(graph.starts, device=graph.x.device).diff()
-        owner = torch.cat([graph.owner(kind) for kind in graph.schema.all_kinds])               # [N]
+        owner = graph.owners
         x = self.norm(graph.x + self.kind.weight.repeat_interleave(sizes, 0, output_size=len(owner)))
         width = x.shape[1] // self.heads
         vector = self.seed.expand(len(graph), -1)
         for ask, tell, block in zip(self.query, self.key_value, self.deep):
-            key, value = tell(x).view(len(x), 2, self.heads, width).unbind(1)                   # [N, H, c]
+            key, value = tell(x).view(len(x), 2, self.heads, width).unbind(1)  # [N, H, c]
             query = ask(vector).view(len(graph), self.heads, width)[owner]
             share = segment_softmax((query * key).sum(-1) * key.shape[-1] ** -0.5, owner, len(graph))
             vector = vector + segment(share[..., None] * value, owner, len(graph)).flatten(1)

@@ -24,7 +24,7 @@ class Concat(nn.Module):
 
     def forward(self, graph: FusionGraph) -> Fused:
         """Fuses a graph."""
-        pooled, _ = self.pooling(graph, graph.x)                                                # [B, K, d]
+        pooled, _ = self.pooling(graph, graph.x)  # [B, K, d]
         vector = self.join(pooled.flatten(1))
         for block in self.deep:
             vector = vector + block(vector)

@@ -42,7 +42,7 @@ class CrossTransformer(nn.Module):
             total, count = here, here.new_ones(len(here), 1)
             for cross in self.crossed:
                 if cross.relation[2] == kind:
-                    there = (graph.sizes(cross.relation[0]) > 0)[owner, None].to(here.dtype)    # [N_kind, 1]
+                    there = (graph.sizes(cross.relation[0]) > 0)[owner, None].to(here.dtype)  # [N_kind, 1]
                     read = here
                     for number in range(self.layers):
                         block = self.cross[self.layers * cross.index + number]

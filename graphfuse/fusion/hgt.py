@@ -47,22 +47,17 @@ class HGT(nn.Module):
         return graph.replace(x=share[:, None] * got + (1 - share)[:, None] * graph.x)
 
     def _project(self, graph: FusionGraph) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Queries ``[N, d]``, and keys and values of each relation ``[N_source, d]``.
-
-        The relations' turns are folded into the projections, so that each kind takes one matrix product.
-        """
-        queries: list[Tensor] = []
+        """Queries ``[N, d]``, and keys and values of each relation ``[N_source, d]``: one product a kind turns all."""
+        key, query, value = (
+            x.unflatten(1, (self.heads, -1)) for x in self.project(graph, graph.x).chunk(3, 1)
+        )  # [N, H, c]
+        turn_key = self.key * self.prior[..., None, None]
         keys, values = [graph.x] * len(graph.relations), [graph.x] * len(graph.relations)
-        for kind, own in zip(graph.schema.all_kinds, self.project.maps):
+        for kind in graph.schema.all_kinds:
             places = [place for place, laid in enumerate(graph.relations) if laid.relation[0] == kind]
-            index = [graph.relations[place].index for place in places]
-            maps = torch.cat([own.weight, own.bias[:, None]], 1).unflatten(0, (3, self.heads, -1))    # [3, H, c, d + 1]
-            turns = torch.stack([self.key[index] * self.prior[index][..., None, None], self.value[index]], 1)
-            folded = torch.einsum("khce,rkhco->rkhoe", maps[[0, 2]], turns)                     # [R, 2, H, c, d + 1]
-            whole = torch.cat([maps[1][None], folded.flatten(0, 1)]).flatten(0, 2)              # [(1 + 2 R) d, d + 1]
-            got = torch.nn.functional.linear(graph.of(kind), whole[:, :-1], whole[:, -1])
-            query, *rest = got.split(got.shape[1] // (1 + 2 * len(index)), 1)
-            queries.append(query)
-            for place, key, value in zip(places, rest[::2], rest[1::2]):
-                keys[place], values[place] = key, value
-        return torch.cat(queries), keys, values
+            index, rows = [graph.relations[place].index for place in places], graph.rows(kind)
+            for turned, x, weight in ((keys, key, turn_key), (values, value, self.value)):
+                every = torch.einsum("nhc,rhcd->rnhd", x[rows], weight[index]).flatten(2)  # [R, N_kind, d]
+                for place, own in zip(places, every.unbind(0)):
+                    turned[place] = own
+        return query.flatten(1), keys, values

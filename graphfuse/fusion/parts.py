@@ -31,7 +31,7 @@ class Pooling(nn.Module):
     def __init__(self, dim: int):
         super().__init__()
         self.score = nn.Linear(dim, 1)
-        nn.init.zeros_(self.score.weight)                                   # starts as the plain mean
+        nn.init.zeros_(self.score.weight)  # starts as the plain mean
 
     def forward(self, graph: FusionGraph, x: Tensor) -> tuple[Tensor, Tensor]:
         """Pools each kind of each sample."""

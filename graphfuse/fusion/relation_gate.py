@@ -11,6 +11,9 @@ from graphfuse.core.graph import FusionGraph, Laid, Schema
 from graphfuse.core.message import aggregate, aggregate_one, segment, segment_softmax
 from graphfuse.fusion.parts import Pooling, Readout, feed_forward
 
+LEAST = 0.01
+"""The mass below which nodes are hardly told apart."""
+
 
 class RelationGate(nn.Module):
     """Message passing in which a sample's question opens and closes every relation, anew in each layer.
@@ -19,7 +22,7 @@ class RelationGate(nn.Module):
     first two layers the nodes at which a relation named in ``ground`` ends are *grounded*: a softmax over those of a
     sample says which of them is meant, and each gets its share of a mark that the later layers carry on. The score is
     a sum of few numbers, each with a weight from the question: the node's link weights by relation, whether it is
-    named by a link without weight, and how many named nodes stand next to it by each relation. So what a picture
+    named by a link without weight, and whether a named node stands next to it, for each relation. So what a picture
     resembles and what the words say about its neighbours decide together, and a doubtful guess stays a share.
 
     Args:
@@ -42,10 +45,9 @@ class RelationGate(nn.Module):
         self.query = kinds[0] if query is None else kinds[look_up({k: i for i, k in enumerate(kinds)}, query, "kind")]
         self.pooling = Pooling(dim)
         self.unasked = nn.Parameter(torch.zeros(dim))
-        self.layers = nn.ModuleList(GatedLayer(dim, schema) for _ in range(layers))
         grounding = any(relation[1] in ground for relation in schema.relations)
+        self.layers = nn.ModuleList(GatedLayer(dim, schema, walks=grounding and n > 0) for n in range(layers))
         self.grounding = Grounding(dim, schema, tuple(ground)) if grounding else None
-        self.norm = nn.LayerNorm(dim)
         self.readout = Readout(dim)
         self.join = nn.Linear(2 * dim, dim)
 
@@ -53,36 +55,55 @@ class RelationGate(nn.Module):
         """Fuses a graph."""
         pooled, present = self.pooling(graph, graph.x)
         place = graph.schema.all_kinds.index(self.query)
-        asked = torch.where(present[:, place, None], pooled[:, place], self.unasked)            # [B, d]
-        meant = None
+        asked = torch.where(present[:, place, None], pooled[:, place], self.unasked)  # [B, d]
+        meant, mass = None, None
         for number, layer in enumerate(self.layers):
-            graph = layer(graph, asked)
+            graph, mass = layer(graph, mass, asked)
             if number == 0 and self.grounding is not None:
                 graph, meant = self.grounding(graph, asked)
-        graph = graph.replace(x=self.norm(graph.x))
+                mass = meant[:, None]
         return Fused(graph, self.join(torch.cat([self.readout(graph), asked], 1)), meant)
 
 
 class GatedLayer(nn.Module):
-    """One round: ``h + f(h + sum over in-edges of gate(question, relation) * value(neighbour))``."""
+    """One round: ``h + f(h + sum over in-edges of gate(question, relation) * value(neighbour) + mark)``.
 
-    def __init__(self, dim: int, schema: Schema):
+    Where it ``walks``, each node also carries a mass, its share of being what the answer is about: a node's
+    new mass is the sum of its neighbours' masses times how far the question opens the relation (0 to 1), and its
+    logarithm, times a vector from the question, is the mark that is added to the state.
+
+    Source of the walk: TransferNet, Shi et al. 2021, "An effective and transparent framework for multi-hop question
+    answering over relation graph", eq. 2-3.
+    """
+
+    def __init__(self, dim: int, schema: Schema, walks: bool):
         super().__init__()
+        relations = max(1, len(schema.relations))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
         self.value = nn.Linear(dim, dim)
-        self.gate = nn.Linear(dim, len(schema.relations) * dim)
+        self.gate = nn.Linear(dim, relations * dim)
+        self.open = nn.Linear(dim, relations) if walks else None
+        self.mark = nn.Linear(dim, dim) if walks else None
         self.deep = feed_forward(dim)
 
-    def forward(self, graph: FusionGraph, asked: Tensor) -> FusionGraph:
-        """Passes messages once; ``asked [B, d]``."""
-        value = self.value(self.norms[0](graph.x))                                              # [N, d]
-        gate = self.gate(asked).view(len(graph), -1, value.shape[1])                            # [B, R, d]
-        sent = []
-        for laid in graph.relations:
-            source = laid.relation[0]
-            sent.append(value[graph.rows(source)] * gate[:, laid.index][graph.owner(source)])   # [N_source, d]
-        x = graph.x + aggregate(graph, sent, reduce="sum")
-        return graph.replace(x=x + self.deep(self.norms[1](x)))
+    def forward(self, graph: FusionGraph, mass: Tensor | None, asked: Tensor) -> tuple[FusionGraph, Tensor | None]:
+        """Passes messages once; ``mass [N, 1]`` once nodes are grounded, ``asked [B, d]``."""
+        value = self.value(self.norms[0](graph.x))  # [N, d]
+        gate = self.gate(asked).view(len(graph), -1, value.shape[1])  # [B, R, d]
+        if mass is None or self.open is None or self.mark is None:
+            x = graph.x + aggregate(graph, value, reduce="sum", gate=gate)
+        else:
+            both = torch.cat([gate, self.open(asked).sigmoid()[..., None]], 2)  # [B, R, d + 1]
+            got, mass = aggregate(graph, torch.cat([value, mass], 1), reduce="sum", gate=both).split(
+                [value.shape[1], 1], 1
+            )
+            x = graph.x + got + log_mass(mass) * self.mark(asked)[graph.owners]
+        return graph.replace(x=x + self.deep(self.norms[1](x))), mass
+
+
+def log_mass(mass: Tensor) -> Tensor:
+    """0 where there is no mass, then its logarithm above that of ``LEAST``."""
+    return ((mass + LEAST) / LEAST).log()
 
 
 class Grounding(nn.Module):
@@ -103,19 +124,19 @@ class Grounding(nn.Module):
         """Marks the nodes that are meant, and says how much each is, ``[N]``; ``asked [B, d]``."""
         score, meant, owner = self.score(graph, asked)
         rows = meant.nonzero()[:, 0]
-        share = segment_softmax(score[rows, None], owner[rows], len(graph))                     # [n, 1]
-        marked = graph.x.index_add(0, rows, share * self.mark(asked)[owner[rows]])
+        share = segment_softmax(score[rows, None], owner[rows], len(graph))  # [n, 1]
+        marked = graph.x.index_add(0, rows, log_mass(share) * self.mark(asked)[owner[rows]])
         return graph.replace(x=marked), torch.zeros_like(score).index_copy(0, rows, share[:, 0])
 
     def score(self, graph: FusionGraph, asked: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A score a node ``[N]``, whether it may be meant ``bool [N]``, and its sample ``int64 [N]``."""
-        owner = torch.cat([graph.owner(kind) for kind in graph.schema.all_kinds])
-        scale, named, beside = self.scale(asked), self.named(asked), self.beside(asked)         # [B, R]
+        owner = graph.owners
+        scale, named, beside = self.scale(asked), self.named(asked), self.beside(asked)  # [B, R]
         score, meant = graph.x.new_zeros(len(owner)), torch.zeros_like(owner, dtype=torch.bool)
         mark = graph.x.new_zeros(len(owner))
         for laid in self._grounding(graph):
             rows, index = graph.rows(laid.relation[2]), laid.index
-            weight, touched = self._links(graph, laid)                                          # [N_target] each
+            weight, touched = self._links(graph, laid)  # [N_target] each
             own = owner[rows]
             score = _added(score, rows, (named if laid.weight is None else scale)[own, index] * weight)
             meant = meant | _added(meant.long(), rows, touched.long()).bool()

@@ -27,7 +27,7 @@ class SAGE(nn.Module):
         """Passes messages once."""
         out = list(self.own(graph, graph.x).split([b - a for a, b in zip(graph.starts, graph.starts[1:])]))
         for laid in graph.relations:
-            mean = aggregate_one(graph, graph.of(laid.relation[0]), laid, "mean")               # [N_target, d]
+            mean = aggregate_one(graph, graph.of(laid.relation[0]), laid, "mean")  # [N_target, d]
             place = graph.schema.all_kinds.index(laid.relation[2])
             out[place] = out[place] + self.neighbour[laid.index](mean)
         return graph.replace(x=torch.cat(out))

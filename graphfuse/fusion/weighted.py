@@ -28,7 +28,7 @@ class Weighted(nn.Module):
 
     def forward(self, graph: FusionGraph) -> Fused:
         """Fuses a graph."""
-        pooled, present = self.pooling(graph, graph.x)                                          # [B, K, d], [B, K]
+        pooled, present = self.pooling(graph, graph.x)  # [B, K, d], [B, K]
         share = self.logit.expand(len(graph), -1).masked_fill(~present, -torch.inf).softmax(1)
         vector = torch.einsum("bk,bkd,kde->be", share, pooled, self.maps)
         for block in self.deep:

@@ -15,8 +15,10 @@ from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
 from graphfuse.core.graph import Schema
-from graphfuse.core.message import segment, segment_softmax
+from graphfuse.core.message import segment, segment_log_sum, segment_softmax
 from graphfuse.core.sample import Batch, Sample
+
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Choose:
 
     def build(self, dim: int, schema: Schema) -> nn.Module:
         """Weights ``Fused -> [N_kind]``."""
-        if self.kind not in schema.all_kinds:
-            near = did_you_mean(self.kind, schema.all_kinds)
+        if self.kind not in schema.kinds:
+            near = did_you_mean(self.kind, schema.kinds)
             raise InputError(f"Choose: the schema has no kind {self.kind!r}.{near}")
         return NodeScores(dim, self.kind)
 
@@ -42,7 +44,7 @@ class Choose:
         """Raises ``InputError`` with the sample's name where a target is no tensor of rows that exist."""
         for sample in samples:
             rows, target = len(sample.nodes.get(self.kind, ())), sample.target
-            if not isinstance(target, Tensor) or target.ndim != 1 or target.is_floating_point():
+            if not isinstance(target, Tensor) or target.ndim != 1 or target.dtype not in INTEGERS:
                 raise InputError(f"Sample {sample.name!r}: target {target!r} is not an integer tensor [n] of rows.")
             if len(target) and (int(target.min()) < 0 or int(target.max()) >= rows):
                 raise InputError(f"Sample {sample.name!r}: target {target.tolist()} names a row out of range; the "
@@ -60,10 +62,10 @@ class Choose:
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
         """Minus the log of the right candidates' probability, averaged over the samples that have one."""
         owner, right = batch.owner(self.kind).to(scores.device), self.right(batch, scores.device)
-        p = segment_softmax(scores[:, None], owner, len(batch))[:, 0]
-        mass = segment(p * right, owner, len(batch))
-        known = segment(right.to(p.dtype), owner, len(batch)) > 0
-        return -(mass[known].clamp(min=1e-12).log().sum() / known.sum().clamp(min=1))
+        known = segment(right.to(scores.dtype), owner, len(batch)) > 0
+        every = segment_log_sum(scores, owner, len(batch))[known]
+        good = segment_log_sum(scores[right], owner[right], len(batch))[known]
+        return (every - good).sum() / known.sum().clamp(min=1)
 
     def measure(self, scores: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Accuracy (Hits@1): 1 where the best candidate is right, else 0."""
@@ -97,10 +99,12 @@ class NodeScores(nn.Module):
         super().__init__()
         self.kind = kind
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
+        self.plain = nn.Linear(dim, 1, bias=False)
         self.score = nn.Sequential(nn.Linear(3 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, 1))
 
     def forward(self, fused: Fused) -> Tensor:
         """Scores the nodes."""
-        node = self.norms[0](fused.graph.of(self.kind))
+        states = fused.graph.of(self.kind)
+        node = self.norms[0](states)
         sample = self.norms[1](fused.vector)[fused.graph.owner(self.kind)]
-        return self.score(torch.cat([node, sample, node * sample], 1))[:, 0]
+        return (self.plain(states) + self.score(torch.cat([node, sample, node * sample], 1)))[:, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -41,7 +42,7 @@ class Regress:
     def check(self, samples: Iterable[Sample]) -> None:
         """Raises ``InputError`` with the sample's name where a target is not a finite number."""
         for sample in samples:
-            if isinstance(sample.target, bool) or not isinstance(sample.target, int | float):
+            if isinstance(sample.target, bool) or not isinstance(sample.target, numbers.Real):
                 raise InputError(f"Sample {sample.name!r}: target {sample.target!r} is not a number.")
             if not math.isfinite(sample.target):
                 raise InputError(f"Sample {sample.name!r}: target is {sample.target}; it must be finite.")

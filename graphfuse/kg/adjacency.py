@@ -29,7 +29,7 @@ class Adjacency:
     def of(cls, heads: Ints, tails: Ints, size: int) -> "Adjacency":
         """The adjacency of edges ``heads[i] -> tails[i]`` among ``size`` nodes."""
         back = np.flatnonzero(heads != tails)
-        here = np.concatenate([heads, tails[back]])                         # [S]
+        here = np.concatenate([heads, tails[back]])  # [S]
         order = np.argsort(here, kind="stable")
         leaving = np.bincount(heads, minlength=size)
         start = np.concatenate([[0], np.cumsum(np.bincount(here, minlength=size))]).astype(np.int64)

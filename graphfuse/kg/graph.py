@@ -60,7 +60,7 @@ class KnowledgeGraph:
         ids = {name: i for i, name in enumerate(dict.fromkeys([*read.checked_names(entities), *both_ends]))}
         labels = {name: i for i, name in enumerate(dict.fromkeys(row[1] for row in rows))}
         table = np.array([(ids[head], labels[label], ids[tail]) for head, label, tail in rows], dtype=np.int64)
-        table = np.ascontiguousarray(table.reshape(-1, 3).T)                # [3, E]
+        table = np.ascontiguousarray(table.reshape(-1, 3).T)  # [3, E]
         table.setflags(write=False)
         heads, relation_ids, tails = table
         files = {entity: os.fspath(path) for entity, path in (pictures or {}).items()}

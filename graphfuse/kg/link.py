@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from graphfuse.kg.graph import KnowledgeGraph
 
 NAME, ALIAS = 1.0, 0.95
-ACCENTS, SLIP = 0.9, 0.7                # factors: accents or hyphens differ; one slip of spelling
-SHORTEST_SLIP = 5                       # letters; "Chad" is too near to "chat"
+ACCENTS, SLIP = 0.9, 0.7  # factors: accents or hyphens differ; one slip of spelling
+SHORTEST_SLIP = 5  # letters; "Chad" is too near to "chat"
 
 
 Key = tuple[str, ...]
 Span = tuple[int, int]
-Match = tuple[Span, dict[int, float]]   # a place in the text, the entities it may name and their scores
+Match = tuple[Span, dict[int, float]]  # a place in the text, the entities it may name and their scores
 
 
 @dataclass(frozen=True)

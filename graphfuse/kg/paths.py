@@ -97,7 +97,7 @@ def evidence(
 def _best_tree(adjacency: Adjacency, ring: Ints, goal: int, weights: np.ndarray) -> tuple[Ints, Ints]:
     """Breadth first from ``ring`` until ``goal``: the edge and node by which each node is best reached, or -1. [N]"""
     came_by, came_from = np.full((2, len(adjacency.middle)), -1)
-    value = np.full(len(adjacency.middle), -np.inf)                         # best sum of weights on the way here
+    value = np.full(len(adjacency.middle), -np.inf)  # best sum of weights on the way here
     reached = np.zeros(len(adjacency.middle), dtype=bool)
     value[ring], reached[ring] = 0.0, True
     while len(ring) and not reached[goal]:

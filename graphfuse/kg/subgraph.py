@@ -41,7 +41,7 @@ class Subgraph:
         row[nodes] = np.arange(len(nodes))
         edges = kg.adjacency.leaving(nodes)
         edges = np.sort(edges[row[kg.tails[edges]] >= 0])
-        ends = row[np.stack([kg.heads[edges], kg.tails[edges]])]            # [2, e]
+        ends = row[np.stack([kg.heads[edges], kg.tails[edges]])]  # [2, e]
         for array in (nodes, edges, ends):
             array.setflags(write=False)
         return cls(kg, nodes, edges, ends, tuple(seeds), truncated)

@@ -10,15 +10,15 @@ ALIKE = str.maketrans({**dict.fromkeys(APOSTROPHES, "'"), **dict.fromkeys(DASHES
 PLAIN = str.maketrans({"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})
 # Scripts that put no space between words, or, as Korean, hang particles on them.
 UNSPACED = (
-    (0x0E00, 0x0EFF),                                                       # Thai, Lao
-    (0x1000, 0x109F),                                                       # Myanmar
-    (0x1100, 0x11FF),                                                       # Hangul letters
-    (0x1780, 0x17FF),                                                       # Khmer
-    (0x3040, 0x312F),                                                       # Kana, Bopomofo
-    (0x3400, 0x9FFF),                                                       # Han
-    (0xAC00, 0xD7AF),                                                       # Hangul syllables
-    (0xF900, 0xFAFF),                                                       # Han, compatibility
-    (0x20000, 0x3FFFF),                                                     # Han, extensions
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1100, 0x11FF),  # Hangul letters
+    (0x1780, 0x17FF),  # Khmer
+    (0x3040, 0x312F),  # Kana, Bopomofo
+    (0x3400, 0x9FFF),  # Han
+    (0xAC00, 0xD7AF),  # Hangul syllables
+    (0xF900, 0xFAFF),  # Han, compatibility
+    (0x20000, 0x3FFFF),  # Han, extensions
 )
 
 

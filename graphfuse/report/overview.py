@@ -1,8 +1,9 @@
 """The main chart as a PNG, for a README."""
 
+import io
 from pathlib import Path
 
-from graphfuse.core.files import write_whole
+from graphfuse.core.files import write_bytes
 from graphfuse.report.figures import Bars
 from graphfuse.report.numbers import NOTHING, Row, Unit
 from graphfuse.report.page import read
@@ -53,7 +54,9 @@ def overview_picture(folder: str | Path, path: str | Path) -> Path:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#d8dee4", linewidth=0.6)
     axes.set_axisbelow(True)
-    write_whole(path, lambda part: figure.savefig(part, format="png", metadata={"Software": None}))
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", metadata={"Software": None})
+    write_bytes(path, drawn.getvalue())
     return path
 
 

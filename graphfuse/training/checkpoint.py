@@ -69,7 +69,11 @@ def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, run: 
         if old != new:
             raise InputError(f"{folder}: holds another run ({key} was {_short(old)}, now {_short(new)}); choose "
                              "another folder or delete this one.")  # fmt: skip
-    model.load_state_dict(_under("model.", tensors))
+    try:
+        model.load_state_dict(_under("model.", tensors))
+    except RuntimeError as error:
+        raise InputError(f"{folder}: holds another run (its weights do not fit this model); choose another folder or "
+                         "delete this one.") from error  # fmt: skip
     described = optimizer.state_dict()
     described["state"] = {}
     for name, x in _under("optimizer.", tensors).items():

@@ -92,9 +92,7 @@ class Comparison:
         """
         import pandas as pd
 
-        scores = self.scores()
-        if names is not None:
-            scores = scores[scores["name"].isin(set(names))]
+        scores = self._of(names)
         means = scores.groupby(["method", "seed"], sort=False)["value"].mean().unstack()
         chosen, rows = self.chosen(), []
         for method in self.methods:
@@ -111,21 +109,30 @@ class Comparison:
     def paired(self, method: str, other: str, names: Sequence[str] | None = None) -> tuple[float, float]:
         """Mean difference ``method - other`` over test samples, each averaged over seeds, and its p-value.
 
-        The p-value is that of a two-sided paired t-test over samples; 1 where the two never differ.
+        The p-value is that of a two-sided paired t-test over samples; 1 where the two never differ, 0 where they always
+        differ by the same.
         """
         from scipy.stats import ttest_rel
 
-        scores = self.scores()
-        if names is not None:
-            scores = scores[scores["name"].isin(set(names))]
+        scores = self._of(names)
         wide = scores.groupby(["name", "method"])["value"].mean().unstack()
         for name in (method, other):
             look_up({m: m for m in wide.columns}, name, "method in this comparison")
         both = wide[[method, other]].dropna() if method != other else wide[[method]].dropna()
         gap = both[method] - both[other]
-        if len(gap) < 2 or not gap.std():
+        if len(gap) < 2 or not gap.any():
             return float(gap.mean()), 1.0
+        if not gap.std():
+            return float(gap.mean()), 0.0
         return float(gap.mean()), float(ttest_rel(both[method], both[other]).pvalue)
+
+    def _of(self, names: Sequence[str] | None) -> pd.DataFrame:
+        scores = self.scores()
+        if names is None:
+            return scores
+        for name in set(names) - set(scores["name"]):
+            raise InputError(f"No test sample of this comparison is called {name!r}.")
+        return scores[scores["name"].isin(set(names))]
 
     def __add__(self, more: Comparison) -> Comparison:
         """Both sets of runs, such as those of several draws of the data."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from graphfuse.core.errors import InputError
@@ -21,8 +22,8 @@ from graphfuse.core.files import write_json, write_text
 from graphfuse.core.progress import progress as progress_bar
 from graphfuse.core.sample import Sample, collate
 from graphfuse.core.seed import seeded
-from graphfuse.folder import describe
 from graphfuse.model import FusionModel
+from graphfuse.model.folder import describe
 from graphfuse.training import checkpoint
 from graphfuse.training.measure import evaluate
 
@@ -78,19 +79,20 @@ def fit(
             ``out`` holds another run.
     """
     check_splits(model, {"training": train, "validation": valid})
+    _check_budget(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, patience=patience)
     budget = {"epochs": epochs, "seed": seed, "batch_size": batch_size, "learning_rate": learning_rate,
               "weight_decay": weight_decay, "patience": patience}  # fmt: skip
-    run = {**budget, "model": json.loads(json.dumps(describe(model)["model"])), "data": _fingerprint(train, valid)}
     folder = None if out is None else Path(out)
+    run = {**budget, **_identity(model, train, valid)} if folder else {}
     accelerator = Accelerator()
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
     told = checkpoint.load(folder, model, optimizer, run) if folder else checkpoint.Progress()
     order = _Order(len(train), seed)
     joined = partial(collate, schema=model.schema)
     loader: Any = DataLoader(train, batch_size, sampler=order, collate_fn=joined)  # type: ignore[arg-type]
+    prepared, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     steps = len(loader)
     rate = partial(_rate, highest=learning_rate, total=epochs * steps)
-    prepared, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     with progress_bar("training", epochs * steps) as advance:
         advance(len(told.rows) * steps)
         for epoch in range(len(told.rows) + 1, epochs + 1):
@@ -185,9 +187,23 @@ class _Order(Sampler[int]):
         return self.size
 
 
-def _fingerprint(train: Sequence[Sample], valid: Sequence[Sample]) -> str:
-    names = json.dumps([[sample.name for sample in split] for split in (train, valid)])
-    return hashlib.sha256(names.encode()).hexdigest()
+def _check_budget(**numbers: float | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and not value > 0:
+            raise InputError(f"fit: {name} is {value}; it must be above 0.")
+
+
+def _identity(model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample]) -> dict[str, Any]:
+    """What makes a run this run: the model's parts and all values of both splits, as a hash."""
+    told = describe(model)
+    whole = hashlib.blake2b(digest_size=16)
+    for sample in (*train, *valid):
+        whole.update(repr((sample.name, len(train))).encode())
+        for field in (sample.nodes, sample.links, sample.spans, sample.weights, {"target": sample.target}):
+            for key, value in field.items():
+                content = value.contiguous().numpy().tobytes() if isinstance(value, Tensor) else repr(value).encode()
+                whole.update(repr(key).encode() + content)
+    return {key: told[key] for key in ("model", "schema", "head", "encoders")} | {"data": whole.hexdigest()}
 
 
 def _write_run(folder: Path, model: FusionModel, history: History, valid: Sequence[Sample], budget: dict) -> None:

@@ -1,11 +1,9 @@
 """Files are written whole or not at all."""
 
-from pathlib import Path
-
 import pytest
 
 import graphfuse as gf
-from graphfuse.core.files import read_json, sha256, write_bytes, write_json, write_text, write_whole
+from graphfuse.core.files import read_json, sha256, write_all, write_bytes, write_json, write_text
 
 FULL_DISK = """
 import resource, sys
@@ -30,18 +28,17 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(tmp_path, run_python
     assert [each.name for each in path.parent.iterdir()] == ["note.txt"]
 
 
-def test_a_writer_that_fails_leaves_what_was_there(tmp_path):
-    path = tmp_path / "note.txt"
-    write_text(path, "old")
-
-    def fail(part: Path) -> None:
-        part.write_text("half")
-        raise RuntimeError("on purpose")
-
-    with pytest.raises(RuntimeError, match="on purpose"):
-        write_whole(path, fail)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+def test_several_files_are_written_all_or_none(tmp_path):
+    first, second = tmp_path / "first.txt", tmp_path / "second.txt"
+    write_all({first: b"old", second: b"old"})
+    (tmp_path / "file").write_text("")
+    blocked = tmp_path / "file" / "third.txt"
+    with pytest.raises(gf.InputError, match=r"file/third\.txt: cannot be written \(.*\); what was there is kept\."):
+        write_all({first: b"new", second: b"new", blocked: b"new"})
+    assert first.read_text() == second.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "first.txt", "second.txt"]
+    write_all({first: b"new", second: b"newer"})
+    assert (first.read_text(), second.read_text()) == ("new", "newer")
 
 
 def test_a_file_is_replaced_and_never_written_over(tmp_path):

@@ -63,6 +63,14 @@ def test_a_batch_that_pyg_made_of_our_single_graphs_keeps_lacking_kinds_in_place
     assert_same(theirs, gf.collate(samples, contract.schema()))
 
 
+def test_pyg_batches_our_single_graphs_also_where_only_some_have_spans():
+    samples = [contract.sample(0), contract.sample(1)]
+    samples.append(gf.Sample("no spans", samples[0].nodes, samples[0].links, weights=samples[0].weights, target="a"))
+    theirs = gf.Batch.from_hetero_data(PyGBatch.from_data_list(one_by_one(samples)))
+    assert list(theirs.spans) == ["text", "image"]
+    assert contract.same_samples(theirs.samples(), samples)
+
+
 def plain(one: gf.Sample) -> HeteroData:
     """A sample as people who use PyG write it: only the kinds that it has."""
     data = HeteroData()

@@ -86,6 +86,27 @@ def test_aggregate_does_not_care_whether_a_relation_is_dense_or_listed(graph, re
     assert_close(gf.aggregate(listed(graph), sent, reduce=reduce), gf.aggregate(graph, sent, reduce=reduce), **EXACT)
 
 
+@pytest.mark.parametrize("reduce", ["sum", "mean"])
+def test_a_gate_multiplies_what_a_relation_carries_in_a_sample(graph, reduce):
+    sent, rng = values_of(graph, 10), torch.Generator().manual_seed(11)
+    gate = torch.randn(len(graph), len(graph.relations), 4, generator=rng, dtype=torch.double)
+    owners = torch.cat([graph.owner(kind) for kind in graph.schema.all_kinds]).tolist()
+    first = [graph.rows(r.relation[0]).start for r in graph.relations]
+    into = in_edges(graph, graph.relations)
+    expected = [reduced([sent[r][a - first[r]] * gate[owners[a], r] for r, a in each], 4, reduce) for each in into]
+    assert_close(gf.aggregate(graph, sent, reduce=reduce, gate=gate), torch.stack(expected), **EXACT)
+    assert_close(gf.aggregate(listed(graph), sent, reduce=reduce, gate=gate), torch.stack(expected), **EXACT)
+    plain = gf.aggregate(graph, sent, reduce=reduce)
+    assert_close(gf.aggregate(graph, sent, reduce=reduce, gate=torch.ones_like(gate)), plain, **EXACT)
+
+
+@pytest.mark.parametrize("reduce", ["max", "std"])
+def test_a_gate_goes_with_sum_and_mean_only(graph, reduce):
+    gate = torch.ones(len(graph), len(graph.relations), 4, dtype=torch.double)
+    with pytest.raises(gf.InputError, match=rf"a gate goes with sum or mean, not with '{reduce}'\."):
+        gf.aggregate(graph, values_of(graph, 12), reduce=reduce, gate=gate)
+
+
 @pytest.mark.parametrize("reduce", REDUCES)
 def test_aggregate_one_equals_aggregate_over_that_relation(graph, reduce):
     for laid, x in zip(graph.relations, values_of(graph, 4)):

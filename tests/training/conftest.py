@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture
-def run_task(run_python, monkeypatch):
+@pytest.fixture(scope="module")
+def run_task(run_python):
     """As ``run_python``, with ``tasks`` importable."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
-    return run_python
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+        yield run_python

@@ -2,7 +2,9 @@
 
 import json
 import random
+import signal
 import subprocess
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -26,30 +28,34 @@ RUN = """
 import sys, json, tasks, graphfuse as gf
 gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, sys.argv[1], **json.loads(sys.argv[2]))
 """
-KILLED = """
-import os, signal, sys, json, tasks, graphfuse as gf
+RUN_AND_TWO_BROKEN = """
+import os, resource, signal, sys, json, tasks, torch._dynamo, graphfuse as gf
 from graphfuse.training import checkpoint
 save = checkpoint.save
 def save_and_die(folder, model, optimizer, progress, run):
     save(folder, model, optimizer, progress, run)
-    if len(progress.rows) == int(sys.argv[3]):
+    if len(progress.rows) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-checkpoint.save = save_and_die
-gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, sys.argv[1], **json.loads(sys.argv[2]))
-"""
-FULL_DISK = """
-import resource, sys, json, tasks, graphfuse as gf
-from graphfuse.training import checkpoint
-save = checkpoint.save
 def save_once(folder, model, optimizer, progress, run):
     if len(progress.rows) == 2:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
     save(folder, model, optimizer, progress, run)
-checkpoint.save = save_once
-try:
-    gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, sys.argv[1], **json.loads(sys.argv[2]))
-except gf.InputError as error:
-    print(error)
+def train(folder):
+    gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, folder, **json.loads(sys.argv[2]))
+def train_apart(folder, broken):
+    child = os.fork()  # before torch starts a thread
+    if child:
+        return os.waitpid(child, 0)[1]
+    checkpoint.save = broken
+    try:
+        train(folder)
+    except gf.InputError as error:
+        print(error, flush=True)
+    finally:
+        os._exit(0)
+print(train_apart(sys.argv[3], save_and_die), flush=True)
+print(train_apart(sys.argv[4], save_once))
+train(sys.argv[1])
 """
 
 
@@ -151,17 +157,28 @@ def test_another_seed_drops_other_values():
     assert abs(rows[0]["train_loss"] - rows[1]["train_loss"]) > 1e-3
 
 
-def test_three_fresh_processes_with_one_seed_end_alike(tmp_path, run_task):
-    def run(name: str) -> subprocess.CompletedProcess:
-        return run_task(RUN, tmp_path / name, json.dumps(QUICK), PYTHONHASHSEED=str(ord(name)))
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory, run_task: Callable) -> tuple[Path, list[str]]:
+    """Runs of fresh processes, ``a`` to ``c`` whole, ``killed`` and ``full`` (disk) after two epochs; what was said."""
+    folder, said = tmp_path_factory.mktemp("apart"), []
 
-    with ThreadPoolExecutor() as pool:
+    def run(name: str) -> subprocess.CompletedProcess:
+        code, more = (RUN_AND_TWO_BROKEN, [folder / "killed", folder / "full"]) if name == "c" else (RUN, [])
+        return run_task(code, folder / name, json.dumps(QUICK), *more, PYTHONHASHSEED=str(ord(name)))
+
+    with ThreadPoolExecutor(2) as pool:
         for done in pool.map(run, "abc"):
             assert done.returncode == 0, done.stderr
+            said += done.stdout.splitlines()
+    return folder, said
+
+
+def test_three_fresh_processes_with_one_seed_end_alike(apart):
+    folder, _ = apart
     for name in "bc":
-        assert weights(tmp_path / name) == weights(tmp_path / "a")
+        assert weights(folder / name) == weights(folder / "a")
         for file in ("metrics.json", "config.json", "predictions.jsonl"):
-            assert (tmp_path / name / file).read_bytes() == (tmp_path / "a" / file).read_bytes()
+            assert (folder / name / file).read_bytes() == (folder / "a" / file).read_bytes()
 
 
 def test_a_run_folder_has_its_files(tmp_path):
@@ -180,11 +197,10 @@ def test_a_run_folder_has_its_files(tmp_path):
     assert gf.FusionModel.from_pretrained(tmp_path).predict(tasks.VALID) == model.predict(tasks.VALID)
 
 
-def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(tmp_path, run_task):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, whole, **QUICK)
-    done = run_task(KILLED, cut, json.dumps(QUICK), 2)
-    assert done.returncode == -9
+def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(apart):
+    folder, said = apart
+    whole, cut = folder / "a", folder / "killed"
+    assert int(said[0]) == signal.SIGKILL
     assert sorted(path.name for path in cut.iterdir()) == ["checkpoint.safetensors"]
     model = tasks.model(seed=7)  # its weights come from the checkpoint
     history = gf.fit(model, tasks.TRAIN, tasks.VALID, cut, **QUICK)
@@ -310,13 +326,11 @@ def test_a_damaged_checkpoint_is_named(spoil, tmp_path):
         gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, tmp_path, **QUICK)
 
 
-def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on_from_it(tmp_path, run_task):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, whole, **QUICK)
-    done = run_task(FULL_DISK, cut, json.dumps(QUICK))
-    assert "checkpoint.safetensors: cannot be written (File too large); what was there is kept." in done.stdout, (
-        done.stderr
-    )
+def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on_from_it(apart):
+    folder, said = apart
+    whole, cut = folder / "a", folder / "full"
+    assert said[1] == f"{cut}/checkpoint.safetensors: cannot be written (File too large); what was there is kept."
+    assert said[2:] == ["0"]
     assert sorted(path.name for path in cut.iterdir()) == ["checkpoint.safetensors"]
     assert len(gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, cut, **QUICK).rows) == 3
     assert weights(cut) == weights(whole)

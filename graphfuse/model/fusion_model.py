@@ -42,6 +42,7 @@ class FusionModel(nn.Module):
         fusion: A name in ``gf.FUSIONS``, or a class or function called ``(dim, schema, layers=.., **options)``.
         dim: Width of the node states.
         layers: Of the fusion.
+        rules: Reserved for the rule layer, which this version does not have.
         dropout: Share of state values that are dropped in training, after the relations are laid.
         encoders: kind -> encoder that is trained with the model; its samples bring what ``encoder.prepare`` gives.
         options: Further options of the fusion.
@@ -59,11 +60,14 @@ class FusionModel(nn.Module):
         fusion: str | Callable[..., nn.Module] = "hgt",
         dim: int = 128,
         layers: int = 2,
+        rules: None = None,
         dropout: float = 0.1,
         encoders: Mapping[str, nn.Module] | None = None,
         **options: Any,
     ):
         super().__init__()
+        if rules is not None:
+            raise InputError("FusionModel: this version has no rule layer; leave out rules.")
         self.schema, self.head = schema, head
         make = look_up(FUSIONS, fusion, "fusion") if isinstance(fusion, str) else fusion
         self.settings = {"fusion": fusion, "dim": dim, "layers": layers, "dropout": dropout, **options}
@@ -128,21 +132,21 @@ class FusionModel(nn.Module):
             self.train(training)
 
     def save_pretrained(self, folder: str | Path, **extra: Any) -> None:
-        """Writes ``config.json`` and ``model.safetensors``; see :mod:`graphfuse.folder`."""
-        from graphfuse.folder import save
+        """Writes ``config.json`` and ``model.safetensors``; see :mod:`graphfuse.model.folder`."""
+        from graphfuse.model.folder import save
 
         save(self, Path(folder), extra)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, **parts: Any) -> FusionModel:
-        """Opens a folder or a hub repository, in eval mode; see :func:`graphfuse.folder.load`."""
-        from graphfuse.folder import load
+        """Opens a folder or a hub repository, in eval mode; see :func:`graphfuse.model.folder.load`."""
+        from graphfuse.model.folder import load
 
         return load(folder, **parts)
 
     def push_to_hub(self, repository: str, **options: Any) -> str:
-        """Uploads the model to a hub repository; see :func:`graphfuse.folder.push`."""
-        from graphfuse.folder import push
+        """Uploads the model to a hub repository; see :func:`graphfuse.model.folder.push`."""
+        from graphfuse.model.folder import push
 
         return push(self, repository, **options)
 

@@ -1,0 +1,83 @@
+"""The demo from end to end, on a tiny draw: what it writes, that it takes up finished runs, and the loop that answers."""
+
+import json
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("countryinfo", reason="needs the extra demo")
+pytest.importorskip("resvg_py", reason="needs the extra demo")
+
+from graphfuse.core.errors import InputError
+from graphfuse.demo import show
+from graphfuse.demo.atlas import knowledge
+from graphfuse.demo.build import COPIES, read_with
+from graphfuse.demo.facts import read_facts
+from graphfuse.demo.methods import GROUPS, METHODS
+from graphfuse.demo.pictures import degrade, draw_flag
+from graphfuse.demo.questions import split_countries
+from graphfuse.demo.run import LEVEL, model_folder
+from graphfuse.model import FusionModel
+from graphfuse.report import Story
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo")
+    return out, show.demo(out, "tiny", "en", [0])
+
+
+def test_every_method_is_compared_on_every_test_question(finished):
+    out, comparison = finished
+    assert comparison.methods == list(METHODS) == list(GROUPS)
+    asked = {frozenset(run.scores) for run in comparison.runs}
+    assert len(asked) == 1
+    assert len(next(iter(asked))) == 60
+
+
+def test_the_folder_holds_what_the_page_is_drawn_from(finished):
+    out, _ = finished
+    assert {path.name for path in out.iterdir()} >= {"comparison.json", "report.json", "report.html", "hidden.json"}
+    story = Story.open(out)
+    assert len(story.cards) == 12
+    assert {row["hidden"] for row in json.loads((out / "hidden.json").read_text())} == {"nothing", "text", "flag", "outline"}
+    assert "OpenMoji" in (out / "report.html").read_text()
+
+
+def test_evidence_on_the_cards_is_in_the_graph_and_ends_at_the_answer(finished):
+    out, _ = finished
+    triples = set(knowledge(read_facts("en")).triples)
+    paths = [(card, path) for card in Story.open(out).cards for path in card.paths]
+    assert paths
+    for card, path in paths:
+        assert set(path.steps) <= triples
+        assert [end for _, _, end in path.hops()][-1] == card.answer
+
+
+def test_finished_runs_are_taken_up_and_say_the_same(finished, capsys):
+    out, first = finished
+    before = model_folder(out, 0, "hgt").joinpath("model.safetensors").stat().st_mtime_ns
+    again = show.demo(out, "tiny", "en", [0])
+    assert again == first
+    assert model_folder(out, 0, "hgt").joinpath("model.safetensors").stat().st_mtime_ns >= before
+    assert "evidence:" in capsys.readouterr().out
+
+
+def test_a_question_of_ones_own_is_answered_with_a_picture(finished, tmp_path):
+    out, _ = finished
+    facts = read_facts("en")
+    kg = knowledge(facts)
+    readers = read_with(facts, kg, split_countries(facts, 0)["train"], LEVEL, COPIES["tiny"])
+    model = FusionModel.from_pretrained(model_folder(out, 0, "relation_gate"))
+    import numpy as np
+
+    Image.fromarray(degrade(draw_flag(facts.flags["NE"]), 0.2, np.random.default_rng(0))).save(tmp_path / "flag.png")
+    text = show.answered("What is the capital of this country?", str(tmp_path / "flag.png"), "flag", facts, kg, readers, model)
+    assert "looks like" in text
+    assert "Niger" in text
+    with pytest.raises(InputError, match=r"none\.png"):
+        show.answered("What is it?", str(tmp_path / "none.png"), "flag", facts, kg, readers, model)
+    with pytest.raises(InputError, match="Atlantis"):
+        show.answered("What is the capital of Atlantis?", "", "", facts, kg, readers, model)
+    with pytest.raises(InputError, match="'map'"):
+        show.answered("What is it?", str(tmp_path / "flag.png"), "map", facts, kg, readers, model)

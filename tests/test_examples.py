@@ -1,0 +1,44 @@
+"""Every example runs, offline and in seconds, and shows what it says."""
+
+import re
+import runpy
+import warnings
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = sorted(path.name for path in FOLDER.glob("*.py"))
+
+# Lines that an example prints, as patterns: add one for a new example.
+SHOWN = {
+    "01_two_kinds.py": [r"words and pixels: (1\.00|0\.9\d)", r"words alone: +0\.[2-7]\d", r"pixels alone: +0\.[2-7]\d"],
+    "02_edge_builders.py": [
+        r"image -nearest-> text: \[\(0, 0\), \(1, 1\), \(1, 2\)\]",
+        r"-hub-> hub: \[\(0, 0\), \(1, 0\)",
+    ],
+    "03_missing_modalities.py": [r"as they come: (1\.00|0\.[89]\d)", "alike: True", "has no node of any kind"],
+    "04_your_own_fusion.py": [r"accuracy: (1\.00|0\.[89]\d)", "same answers: True"],
+    "05_knowledge_graph.py": [r"never asked about: (1\.00|0\.9\d)", r"Fenham\? mayor of Fenham, because \[\('Fenham"],
+    "06_save_open_resume.py": [r"holds \['checkpoint.safetensors'\]", "as if never cut off: True", "was altered after"],
+}
+
+
+def test_examples_are_numbered_and_short_and_each_is_tried():
+    assert set(EXAMPLES) == set(SHOWN)
+    assert [int(name[:2]) for name in EXAMPLES] == list(range(1, len(EXAMPLES) + 1))
+    long = {name for name in EXAMPLES if len((FOLDER / name).read_text("utf-8").splitlines()) > 60}
+    assert not long
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_shows_what_it_says(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("GRAPHFUSE_CACHE", str(tmp_path / "cache"))
+    with warnings.catch_warnings(action="error", category=UserWarning):
+        runpy.run_path(str(FOLDER / name), run_name="__main__")
+    printed = capsys.readouterr().out
+    for pattern in SHOWN[name]:
+        assert re.search(pattern, printed), f"{pattern!r} is not in:\n{printed}"
+    assert not list(tmp_path.iterdir()), "an example leaves nothing behind"
