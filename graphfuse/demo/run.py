@@ -60,7 +60,8 @@ def hidden_scores(out: Path, atlas: Atlas, seed: int) -> list[dict[str, str | fl
     whole: dict[str, float] = {}
     for hidden in ("nothing", *HIDEABLE):
         readings = [reading.without(hidden) for reading in atlas.readings["test"] if not reading.question.seen]
-        cases = cases_of(readings, atlas.facts, atlas.kg, atlas.readers)
+        left = [r for r in readings if r.seen or (len(r.words) and atlas.kg.link(r.question.text))]
+        cases = cases_of(left, atlas.facts, atlas.kg, atlas.readers)
         for method, model in models.items():
             right = float(measure(model, [case.sample for case in cases])["accuracy"].sum()) / len(readings)
             whole.setdefault(method, right)

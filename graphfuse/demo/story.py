@@ -111,8 +111,9 @@ def chosen_cases(atlas: Atlas, right: Mapping[str, float]) -> list[Case]:
         lists = [[case for case in own if case.question.form == form] for form in forms]
         return [case for row in zip_longest(*lists) for case in row if case is not None]
 
-    bad_ones = by_form(bad)[: CARDS // 4]
-    return by_form(good)[: CARDS - len(bad_ones)] + bad_ones
+    good, bad = by_form(good), by_form(bad)
+    wrong = max(CARDS // 4, CARDS - len(good))
+    return good[: CARDS - min(wrong, len(bad))] + bad[:wrong]
 
 
 def cards(model: FusionModel, atlas: Atlas, cases: Sequence[Case]) -> tuple[Card, ...]:

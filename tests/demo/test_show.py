@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -69,12 +70,14 @@ def test_a_question_of_ones_own_is_answered_with_a_picture(finished, tmp_path):
     kg = knowledge(facts)
     readers = read_with(facts, kg, split_countries(facts, 0)["train"], LEVEL, COPIES["tiny"])
     model = FusionModel.from_pretrained(model_folder(out, 0, "relation_gate"))
-    import numpy as np
-
     Image.fromarray(degrade(draw_flag(facts.flags["NE"]), 0.2, np.random.default_rng(0))).save(tmp_path / "flag.png")
     text = show.answered("What is the capital of this country?", str(tmp_path / "flag.png"), "flag", facts, kg, readers, model)
-    assert "looks like" in text
-    assert "Niger" in text
+    lines = text.splitlines()
+    shown = lines.index("  The picture looks like:")
+    assert [line.strip().rsplit(" (", 1)[0] in facts.types for line in lines[shown + 1 : shown + 4]] == [True] * 3
+    because = [line.removeprefix("  because ").split("; ") for line in lines if line.startswith("  because ")]
+    assert because
+    assert all(tuple(fact.split(" - ")) in set(facts.triples) for path in because for fact in path)
     with pytest.raises(InputError, match=r"none\.png"):
         show.answered("What is it?", str(tmp_path / "none.png"), "flag", facts, kg, readers, model)
     with pytest.raises(InputError, match="Atlantis"):
