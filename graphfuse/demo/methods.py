@@ -15,10 +15,11 @@ from graphfuse.heads import Choose, Classify
 from graphfuse.model import FusionModel
 
 DIM, DROPOUT = 64, 0.3
-LAYERS = {"cross_transformer": 2}
-"""Three where not said: so far is an answer from a picture. A layer of the transformer has twelve crossings."""
+LAYERS = {"cross_transformer": 1, "hgt": 2}
+"""Three where not said. A layer of the transformer has twelve crossings; two of hgt reach from a country to any answer,
+for its nodes know how well they match the pictures; the other three also pool or ground in their first."""
 BUDGET = {"batch_size": 32, "learning_rate": 2e-3}
-EPOCHS = {"full": 4, "quick": 3, "tiny": 1}
+EPOCHS = {"full": 3, "quick": 3, "tiny": 1}
 
 METHODS = ("majority", "text", "image", "concat", "attention", "cross_transformer", "pipeline", "no_messages", "hgt",
            "relation_gate")  # fmt: skip

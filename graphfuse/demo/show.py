@@ -19,7 +19,7 @@ from graphfuse.demo.methods import BUDGET, DIM, DROPOUT, EPOCHS, METHODS, OURS, 
 from graphfuse.demo.pictures import read_picture
 from graphfuse.demo.questions import Question, split_countries
 from graphfuse.demo.run import LEVEL, hidden_scores, model_folder, run_seed
-from graphfuse.demo.story import answer, cards, checked_evidence, chosen_cases, slices, write_story
+from graphfuse.demo.story import answers_of, cards, checked_evidence, chosen_cases, slices, write_story
 from graphfuse.kg import KnowledgeGraph
 from graphfuse.model import FusionModel
 from graphfuse.report import Card, write_report
@@ -120,11 +120,11 @@ def answered(text: str, file: str, kind: str, facts: Facts, kg: KnowledgeGraph, 
     question = Question("asked", text, "asked", 1, "asked", "", (), (), None, None, facts.language, "asked", False)
     pictures = {each: [read_picture(file) if each == kind else None] for each in PICTURES}
     case = cases_of(read([question], pictures, readers), facts, kg, readers)[0]
-    said, name = answer(model, case)
+    said = answers_of(model, [case])[0]
     found = "".join(f"\n  {entity} ({value:.1f})" for entity, value in case.candidates[:3])
     seen = f"\n  The picture looks like:{found}" if found else ""
     paths = [_path_words(kg, path) for path in said.evidence]
-    return f"  {name} ({100 * (said.score or 0):.0f} %){seen}" + "".join(f"\n  because {path}" for path in paths)
+    return f"  {said.value} ({100 * (said.score or 0):.0f} %){seen}" + "".join(f"\n  because {path}" for path in paths)
 
 
 def _path_words(kg: KnowledgeGraph, edges: Sequence[int]) -> str:

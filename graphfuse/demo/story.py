@@ -64,40 +64,43 @@ def hidden_rows(rows: Sequence[Mapping[str, str | float]]) -> tuple[Hidden, ...]
     )  # fmt: skip
 
 
-def answer(model: FusionModel, case: Case) -> tuple[Answer, str]:
-    """A model's answer to a case with its evidence, and the entity it names."""
-    batch = model.collate([case.sample])
+def answers_of(model: FusionModel, cases: Sequence[Case], batch_size: int = 64) -> list[Answer]:
+    """A model's answers to cases, as entities with their evidence."""
+    out = []
     with model.answering():
-        output = model(batch.to(model.device))
-        said = model.head.answers(output.scores, batch)[0]
-    name = case.sub.entities[said.value]
-    return Answer(said.name, name, said.score, paths_to(case, name, output.fused.meant, output.fused.graph)), name
+        for start in range(0, len(cases), batch_size):
+            part = cases[start : start + batch_size]
+            batch = model.collate([case.sample for case in part])
+            output = model(batch.to(model.device))
+            graph, meant = output.fused.graph, output.fused.meant
+            shares = torch.zeros(len(graph.x)) if meant is None else meant.cpu()
+            own = shares[graph.rows("entity")].split(graph.sizes("entity").tolist())
+            for case, said, share in zip(part, model.head.answers(output.scores, batch), own):
+                name = case.sub.entities[said.value]
+                out.append(Answer(said.name, name, said.score, paths_to(case, name, share.tolist())))
+    return out
 
 
-def paths_to(case: Case, name: str, meant: torch.Tensor | None, graph: object) -> tuple[tuple[int, ...], ...]:
+def paths_to(case: Case, name: str, shares: Sequence[float]) -> tuple[tuple[int, ...], ...]:
     """Evidence: the path to an answer from the country that is most likely meant, then from what the words name.
 
-    Each is a tuple of edge ids of the knowledge graph; there is none where the answer is itself what was linked.
+    Each is a tuple of edge ids of the knowledge graph; there is none where the answer is itself all that was linked.
+    ``shares``: of each entity of the sub-graph, how likely it is meant.
     """
-    linked = list(case.sub.seeds)
-    if meant is not None:
-        share = meant[graph.rows("entity")].tolist()  # type: ignore[attr-defined]
-        linked.sort(key=lambda entity: -share[case.sub.index(entity)])
+    linked = sorted(case.sub.seeds, key=lambda entity: -shares[case.sub.index(entity)])
     named = {link.entity for link in case.sub.kg.link(case.question.text)}
-    first = next((path for entity in linked if (path := evidence(case.sub, name, [entity]))), [])
-    others = [evidence(case.sub, name, [entity]) for entity in linked[1:] if entity in named]
-    found = [tuple(path) for path in (first, *others) if path and len(path) <= 2]
-    return tuple(dict.fromkeys(found or ([tuple(first)] if first else [])))
+    found = [(entity, tuple(path)) for entity in linked if (path := evidence(case.sub, name, [entity]))]
+    first = found[:1]
+    others = [(entity, path) for entity, path in found[1:] if entity in named and len(path) <= 2]
+    return tuple(dict.fromkeys(path for _, path in first + others))
 
 
 def checked_evidence(model: FusionModel, cases: Sequence[Case]) -> float:
-    """Share of answers that have evidence of which every edge exists in the graph and leads to the answer."""
+    """Share of answers that have evidence of which every path is made of edges of the graph and leads to the answer."""
     good = 0
-    for case in cases:
-        said, name = answer(model, case)
+    for case, said in zip(cases, answers_of(model, cases)):
         paths = [case.sub.kg.path_triples(path) for path in said.evidence]
-        ends = [{end for head, _, tail in path for end in (head, tail)} for path in paths]
-        good += bool(ends) and all(name in each for each in ends)
+        good += bool(paths) and all(said.value in (path[-1][0], path[-1][2]) for path in paths)
     return good / len(cases)
 
 
@@ -121,8 +124,9 @@ def cards(model: FusionModel, atlas: Atlas, cases: Sequence[Case]) -> tuple[Card
     every = enumerate(atlas.cases["test"])
     pictures = {c.question.name: {kind: atlas.pictures["test"][kind][p] for kind in PICTURES} for p, c in every}
     out = []
-    for case, looks in zip(cases, looked_at(model, [case.sample for case in cases])):
-        said, name = answer(model, case)
+    looked_all = looked_at(model, [case.sample for case in cases])
+    for case, looks, said in zip(cases, looked_all, answers_of(model, cases)):
+        name = said.value
         shown = pictures[case.question.name]
         truth = case.question.answers
         country = atlas.facts.names[case.question.country]
