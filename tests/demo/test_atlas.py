@@ -26,7 +26,9 @@ def test_a_sample_holds_what_the_question_came_with_and_nothing_else(atlas):
             assert ("flag" in sample.nodes) == (question.flag_seed is not None)
             assert ("outline" in sample.nodes) == (question.outline_seed is not None)
             assert ("text", "mentions", "entity") in sample.links or not question.mentioned
-            assert [case.sub.entities[row] for row in sample.target] == [a for a in question.answers if a in case.sub.entities]
+            assert [case.sub.entities[row] for row in sample.target] == [
+                a for a in question.answers if a in case.sub.entities
+            ]
 
 
 def test_what_the_words_name_is_linked(atlas):
@@ -57,7 +59,10 @@ def test_country_nodes_carry_no_name(atlas):
 
 def test_hiding_a_modality_leaves_no_trace_of_it(atlas):
     reading = next(r for r in atlas.readings["test"] if set(r.seen) == {"flag"} and r.question.form == "flag")
-    assert cases_of([reading.without("text")], atlas.facts, atlas.kg, atlas.readers)[0].sample.nodes.keys() == {"flag", "entity"}
+    assert cases_of([reading.without("text")], atlas.facts, atlas.kg, atlas.readers)[0].sample.nodes.keys() == {
+        "flag",
+        "entity",
+    }
     named = next(r for r in atlas.readings["test"] if r.question.form == "named")
     assert cases_of([named.without("text")], atlas.facts, atlas.kg, atlas.readers) == []
 
@@ -87,7 +92,9 @@ def test_the_metric_that_scores_a_training_country_never_learned_from_it():
 
 
 def test_test_and_validation_countries_have_no_fold(atlas):
-    asked = {case.question.country for split in ("valid", "test") for case in atlas.cases[split] if not case.question.seen}
+    asked = {
+        case.question.country for split in ("valid", "test") for case in atlas.cases[split] if not case.question.seen
+    }
     for gallery in atlas.readers.galleries.values():
         assert not asked & set(gallery.fold)
 

@@ -41,7 +41,12 @@ def test_the_folder_holds_what_the_page_is_drawn_from(finished):
     assert {path.name for path in out.iterdir()} >= {"comparison.json", "report.json", "report.html", "hidden.json"}
     story = Story.open(out)
     assert len(story.cards) == 12
-    assert {row["hidden"] for row in json.loads((out / "hidden.json").read_text())} == {"nothing", "text", "flag", "outline"}
+    assert {row["hidden"] for row in json.loads((out / "hidden.json").read_text())} == {
+        "nothing",
+        "text",
+        "flag",
+        "outline",
+    }
     assert "OpenMoji" in (out / "report.html").read_text()
 
 
@@ -71,7 +76,9 @@ def test_a_question_of_ones_own_is_answered_with_a_picture(finished, tmp_path):
     readers = read_with(facts, kg, split_countries(facts, 0)["train"], LEVEL, COPIES["tiny"])
     model = FusionModel.from_pretrained(model_folder(out, 0, "relation_gate"))
     Image.fromarray(degrade(draw_flag(facts.flags["NE"]), 0.2, np.random.default_rng(0))).save(tmp_path / "flag.png")
-    text = show.answered("What is the capital of this country?", str(tmp_path / "flag.png"), "flag", facts, kg, readers, model)
+    text = show.answered(
+        "What is the capital of this country?", str(tmp_path / "flag.png"), "flag", facts, kg, readers, model
+    )
     lines = text.splitlines()
     shown = lines.index("  The picture looks like:")
     assert [line.strip().rsplit(" (", 1)[0] in facts.types for line in lines[shown + 1 : shown + 4]] == [True] * 3
