@@ -1,4 +1,4 @@
-"""The demo from end to end, on a tiny draw: what it writes, that it takes up finished runs, and the loop that answers."""
+"""The demo from end to end on a tiny draw: what it writes, that it takes up finished runs, how it answers."""
 
 import json
 
@@ -29,7 +29,7 @@ def finished(tmp_path_factory):
 
 
 def test_every_method_is_compared_on_every_test_question(finished):
-    out, comparison = finished
+    _, comparison = finished
     assert comparison.methods == list(METHODS) == list(GROUPS)
     asked = {frozenset(run.scores) for run in comparison.runs}
     assert len(asked) == 1
