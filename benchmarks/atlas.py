@@ -25,9 +25,9 @@ def run(out: Path, seeds: Iterable[int], quick: bool, command: str) -> list[dict
             names = set(parts[dimension][part])
             values = [own[(own["seed"] == s) & own["name"].isin(names)]["value"].mean() for s in seeds]
             found.append(row(
-                task="atlas", method=method, metric="accuracy" if column == "all" else f"accuracy: {column}",
+                task="atlas", method=method, metric="accuracy" if column == "unseen" else f"accuracy: {column}",
                 mean=round(mean(values), 4), std=round(stdev(values), 4) if len(values) > 1 else 0.0, seeds=seeds,
-                split="test", tuned_on="validation", seconds=round(mean(r.seconds for r in runs), 1),
+                split="test", tuned_on="nothing" if method == "majority" else "validation", seconds=round(mean(r.seconds for r in runs), 1),
                 parameters=runs[0].parameters, command=command,
             ))  # fmt: skip
     return found

@@ -44,6 +44,8 @@ def aggregate(
     width = values.shape[1] if isinstance(values, Tensor) else sent[0].shape[1] if sent else graph.x.shape[1]
     if gate is not None and reduce not in ("sum", "mean"):
         raise InputError(f"aggregate: a gate goes with sum or mean, not with {reduce!r}.")
+    if gate is not None and gate.shape[:2] != (len(graph), len(relations)):
+        raise InputError(f"aggregate: gate is {list(gate.shape)}, expected [{len(graph)}, {len(relations)}, d].")
     if reduce == "std":
         mean = aggregate(graph, values, relations, "mean")
         square = aggregate(graph, [x.square() for x in sent], relations, "mean")

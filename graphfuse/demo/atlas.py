@@ -40,7 +40,8 @@ class Case:
         question: What was asked, and the truth.
         sample: Its graph; the target are the rows of the right entities that were retrieved.
         sub: The part of the knowledge graph; the rows of ``sample.nodes["entity"]``.
-        candidates: Country entities with their joint log-probability by the pictures, best first.
+        candidates: Country entities with the sum of their log-probabilities by the pictures: the best matches, best first,
+            then those beside a named entity.
     """
 
     question: Question
@@ -176,7 +177,7 @@ def _case(reading: Reading, table: Tensor, facts: Facts, kg: KnowledgeGraph, rea
     rows = {name: row for row, name in enumerate(sub.entities)}
     nodes, links = sub.sample_nodes(table)
     entity = nodes["entity"].clone()
-    entity[[rows[name] for name in named], -3] = 1.0
+    entity[[rows[name] for name in named], -1 - len(PICTURES)] = 1.0
     weights: dict[Relation, Tensor] = {}
     if named:
         links["text", "mentions", "entity"] = _all_to([rows[name] for name in named], len(words))

@@ -79,6 +79,7 @@ def read_with(facts: Facts, kg: KnowledgeGraph, training: Sequence[str], level: 
     words, titles = (Text(), Text(nodes="one")) if facts.language == "en" else (NGrams(nodes="words"), NGrams())
     names = torch.cat(titles.encode(kg.entities))  # [len(kg), w]
     left, size, _ = torch.linalg.svd(names - names.mean(0), full_matrices=False)
+    left = left * left.gather(0, left.abs().argmax(0, keepdim=True)).sign()  # a direction's sign is the solver's whim
     names = (left * size)[:, :NAME_WIDTH]
     country = torch.tensor([facts.types[name] == "country" for name in kg.entities])
     return Readers(facts.codes, words, pictures, galleries, names.masked_fill(country[:, None], 0.0))

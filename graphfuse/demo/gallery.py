@@ -2,8 +2,9 @@
 
 The gallery holds bad copies of every country's own drawing, for the drawing belongs to the knowledge graph. The metric,
 which says what differs between pictures of one country and should not count, is learned on training countries alone;
-it carries over to countries it never saw. For a training country a metric learned without it is used, so that training
-sees links as good as those of the test, and no better.
+it carries over to countries it never saw. For a training country a metric that did not learn what differs between its
+pictures is used, so that training sees links about as good as those of the test. The principal axes, for which it does
+not count which country a picture shows, are those of all training pictures.
 """
 
 from __future__ import annotations

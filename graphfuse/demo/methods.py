@@ -30,7 +30,7 @@ GROUPS = {
     "attention": "no graph", "cross_transformer": "no graph", "pipeline": "hard link, then graph",
     "no_messages": "no graph", "hgt": "graph", "relation_gate": "graph",
 }  # fmt: skip
-OURS = ("hgt", "relation_gate")
+GRAPH = ("hgt", "relation_gate")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def majority(atlas: Atlas, split: str = "test") -> dict[str, float]:
     for case in atlas.cases["train"]:
         counts.setdefault(case.question.type, Counter()).update(case.question.answers)
     best = {kind: min(own, key=lambda name: (-own[name], name)) for kind, own in counts.items()}
-    return {c.question.name: float(best[c.question.type] in c.question.answers) for c in atlas.cases[split]}
+    return {c.question.name: float(best.get(c.question.type) in c.question.answers) for c in atlas.cases[split]}
 
 
 def unanswered(atlas: Atlas, method: str) -> dict[str, float]:

@@ -84,9 +84,9 @@ def read_picture(path: str | Path) -> Picture:
     try:
         with Image.open(path) as file:
             picture = _on_paper(ImageOps.exif_transpose(file).convert("RGBA"))
+            return np.array(ImageOps.contain(picture, (FLAG_SIZE[0], FLAG_SIZE[0]), Image.Resampling.BOX))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: not a picture that opens ({error}); a PNG or JPEG file would be right.") from error
-    return np.array(ImageOps.contain(picture, (FLAG_SIZE[0], FLAG_SIZE[0]), Image.Resampling.BOX))
 
 
 def _on_paper(picture: Image.Image) -> Image.Image:

@@ -39,7 +39,8 @@ def run_seed(
         own = runs.runs[0]
         mean = sum(own.scores.values()) / len(own.scores)
         cost = f"{own.seconds:5.0f} s   {own.parameters:>9,} parameters"
-        say(f"  {method:<18} {100 * mean:5.1f} % of test questions   {cost}")
+        say(f"  {method:<18} {100 * mean:5.1f} % of all test questions   {cost}")
+    comparison.save(out / f"atlas-{seed}")
     return atlas, comparison
 
 

@@ -9,24 +9,33 @@ from pathlib import Path
 import pandas as pd
 
 from graphfuse.core.errors import InputError
-from graphfuse.core.files import write_json
+from graphfuse.core.files import write_all
 from graphfuse.core.machine import machine
 from graphfuse.demo.atlas import PICTURES, Readers, cases_of, knowledge, read
 from graphfuse.demo.attribution import ATTRIBUTION
 from graphfuse.demo.build import COPIES, read_with
 from graphfuse.demo.facts import Facts, read_facts
-from graphfuse.demo.methods import BUDGET, DIM, DROPOUT, EPOCHS, METHODS, OURS, QUICK
+from graphfuse.demo.methods import BUDGET, DIM, DROPOUT, EPOCHS, GRAPH, LAYERS, METHODS, QUICK
 from graphfuse.demo.pictures import read_picture
 from graphfuse.demo.questions import Question, split_countries
 from graphfuse.demo.run import LEVEL, hidden_scores, model_folder, run_seed
-from graphfuse.demo.story import answers_of, cards, checked_evidence, chosen_cases, slices, write_story
+from graphfuse.demo.story import (
+    answers_of,
+    cards,
+    checked_evidence,
+    chosen_cases,
+    evidence_path,
+    hidden_rows,
+    slices,
+    write_story,
+)
 from graphfuse.kg import KnowledgeGraph
 from graphfuse.model import FusionModel
-from graphfuse.report import Card, write_report
+from graphfuse.report import Card, EvidencePath, write_report
 from graphfuse.training import Comparison
 
 COLUMNS = {
-    "all": ("country", "unseen"),
+    "unseen": ("country", "unseen"),
     **{form: ("unseen country, given by", form) for form in ("name", "flag", "outline", "both", "clue")},
     "1 step": ("unseen country, steps", "one step"),
     "2 steps": ("unseen country, steps", "two steps"),
@@ -35,9 +44,14 @@ COLUMNS = {
 
 
 def demo(out: Path, size: str, language: str, seeds: Iterable[int]) -> Comparison:
-    """Runs the demo, prints what it finds, and writes the folder."""
+    """Runs the demo, prints what it finds, and writes the folder.
+
+    Raises:
+        InputError: The folder cannot be written, or holds other runs.
+    """
+    write_all({out / ".graphfuse": b""})
     comparison, parts, hidden = Comparison(()), dict[str, dict[str, list[str]]](), list[dict[str, str | float]]()
-    evident, best = list[float](), ""
+    evident, best = list[float](), list[str]()
     shown: tuple[Card, ...] = ()
     for seed in seeds:
         atlas, found = run_seed(out, seed, size, language, say, QUICK if size == "quick" else METHODS)
@@ -46,28 +60,41 @@ def demo(out: Path, size: str, language: str, seeds: Iterable[int]) -> Compariso
             for part, names in own.items():
                 parts.setdefault(dimension, {}).setdefault(part, []).extend(names)
         hidden += hidden_scores(out, atlas, seed)
-        best = _best_graph(found)
-        model = FusionModel.from_pretrained(model_folder(out, seed, best))
-        unseen = [case for case in atlas.cases["test"] if not case.question.seen]
-        evident.append(checked_evidence(model, unseen))
+        best.append(_best_graph(found))
+        model = FusionModel.from_pretrained(model_folder(out, seed, best[-1]))
+        evident.append(checked_evidence(model, [case for case in atlas.cases["test"] if not case.question.seen]))
         if not shown:
-            run = next(run for run in found.runs if run.method == best)
+            run = next(run for run in found.runs if run.method == best[-1])
             right = {name.removeprefix(f"{seed}/"): value for name, value in run.scores.items()}
             shown = cards(model, atlas, chosen_cases(atlas, right))
-    write_json(out / "hidden.json", hidden)
-    made = _made(size, language, [run.seed for run in comparison.runs], evident)
-    write_story(out, comparison, parts, hidden, shown, made, language)
-    table = table_of(comparison, parts)
-    say("\nTest accuracy in percent, questions about unseen countries unless said; spread over seeds is in the report.")
-    say(table.to_string(float_format=lambda x: f"{x:.1f}"))
-    share = f"{100 * sum(evident) / len(evident):.1f} %"
-    say(f"\nEvidence of {best}: {share} of answers have a path whose edges all exist in the graph.")
-    for card in [card for card in shown if card.paths][:3]:
-        say(_drawn(card))
-    for credit in ATTRIBUTION:
-        say(credit)
+    write_story(out, comparison, parts, hidden, shown, _made(size, language, comparison, evident), language)
+    _print(comparison, parts, hidden, shown, f"{', '.join(dict.fromkeys(best))}: {_percent(evident)}")
     say(f"\nThe page: {write_report(out)}")
     return comparison
+
+
+def _print(comparison: Comparison, parts: Mapping[str, Mapping[str, Sequence[str]]],
+           hidden: Sequence[Mapping[str, str | float]], shown: Sequence[Card], evident: str) -> None:  # fmt: skip
+    say(
+        "\nTest accuracy in percent; all columns but 'seen' are questions about countries that training never asked about."
+    )
+    say(table_of(comparison, parts).to_string(float_format=lambda x: f"{x:.1f}"))
+    say("\nWhat a hidden modality costs (test accuracy in percent, seen and unseen countries):")
+    for row in hidden_rows(hidden):
+        say(f"  {row.method:<18} without {row.hidden:<8} {100 * row.mean:5.1f} ({-100 * row.drop:+.1f})")
+    say(
+        f"\nAnswers on unseen countries with a connected path of facts from what was linked to the answer, by {evident}"
+    )
+    with_paths = [card for card in shown if card.paths]
+    for card in [c for c in with_paths if c.right][:2] + [c for c in with_paths if not c.right][:1]:
+        say(_drawn(card))
+    say("")
+    for credit in ATTRIBUTION:
+        say(credit)
+
+
+def _percent(shares: Sequence[float]) -> str:
+    return f"{100 * sum(shares) / len(shares):.1f} %"
 
 
 def table_of(comparison: Comparison, parts: Mapping[str, Mapping[str, Sequence[str]]]) -> pd.DataFrame:
@@ -118,48 +145,50 @@ def answered(text: str, file: str, kind: str, facts: Facts, kg: KnowledgeGraph, 
     if kind not in ("", *PICTURES):
         raise InputError(f"A picture shows a flag or an outline, not {kind!r}.")
     question = Question("asked", text, "asked", 1, "asked", "", (), (), None, None, facts.language, "asked", False)
-    pictures = {each: [read_picture(file) if each == kind else None] for each in PICTURES}
-    case = cases_of(read([question], pictures, readers), facts, kg, readers)[0]
-    said = answers_of(model, [case])[0]
-    found = "".join(f"\n  {entity} ({value:.1f})" for entity, value in case.candidates[:3])
-    seen = f"\n  The picture looks like:{found}" if found else ""
-    paths = [_path_words(kg, path) for path in said.evidence]
-    return f"  {said.value} ({100 * (said.score or 0):.0f} %){seen}" + "".join(f"\n  because {path}" for path in paths)
+    pictures = {each: [read_picture(Path(file).expanduser()) if each == kind else None] for each in PICTURES}
+    cases = cases_of(read([question], pictures, readers), facts, kg, readers)
+    if not cases:
+        raise InputError(f"{text!r} has no word in it; ask in words, or give a picture.")
+    said = answers_of(model, cases)[0]
+    lines = [f"  {said.value} ({100 * (said.score or 0):.0f} %)"]
+    if cases[0].candidates:
+        lines += ["  The picture looks like:", *(f"    {name}" for name, _ in cases[0].candidates[:3])]
+    lines += [f"  because {_walked(evidence_path(cases[0], path, said.value))}" for path in said.evidence]
+    return "\n".join(lines)
 
 
-def _path_words(kg: KnowledgeGraph, edges: Sequence[int]) -> str:
-    return "; ".join(f"{head} - {relation} - {tail}" for head, relation, tail in kg.path_triples(edges))
+def _walked(path: EvidencePath) -> str:
+    """A path as one line; an arrow points the way its fact does."""
+    steps = (f" <-{relation}- {end}" if against else f" -{relation}-> {end}" for relation, against, end in path.hops())
+    return path.start + "".join(steps)
 
 
 def _best_graph(found: Comparison) -> str:
     """The graph fusion that is best on validation."""
-    valid = {run.method: run.valid[run.metric] for run in found.runs if run.method in OURS}
+    valid = {run.method: run.valid[run.metric] for run in found.runs if run.method in GRAPH}
     return max(valid, key=lambda method: valid[method])
 
 
 def _drawn(card: Card) -> str:
     """A card as lines of text."""
     verdict = f"right: {card.answer}" if card.right else f"wrong: {card.answer} (would be {', '.join(card.truth)})"
-    lines = [f"\n{card.text}", f"  {verdict}"]
-    for path in card.paths:
-        steps = "".join(f" <-{r}- {end}" if against else f" -{r}-> {end}" for r, against, end in path.hops())
-        lines.append(f"  evidence: {path.start}{steps}")
-    return "\n".join(lines)
+    return "\n".join([f"\n{card.text}", f"  {verdict}", *(f"  evidence: {_walked(path)}" for path in card.paths)])
 
 
-def _made(size: str, language: str, seeds: Sequence[int], evident: Sequence[float]) -> dict[str, str]:
+def _made(size: str, language: str, comparison: Comparison, evident: Sequence[float]) -> dict[str, str]:
     facts = machine()
     versions = ", ".join(f"{name} {facts[name]}" for name in ("graphfuse", "torch", "torch-geometric", "transformers"))
-    wanted = sorted(set(seeds))
+    wanted = sorted({run.seed for run in comparison.runs})
     options = ["--quick"] * (size == "quick") + [f"--language {language}"] * (language != "en")
     options += [f"--seeds {len(wanted)}"] * (len(wanted) > 1)
     return {
         "Command": " ".join(["graphfuse demo", *options]),
         "Seeds": ", ".join(map(str, wanted)),
         "Budget of every method": f"{EPOCHS[size]} epochs, {BUDGET['batch_size']} questions a step, width {DIM}, "
-        f"dropout {DROPOUT}, learning rate {BUDGET['learning_rate']}; the epoch is chosen on validation",
+        f"dropout {DROPOUT}, 3 layers (" + ", ".join(f"{name} {n}" for name, n in LAYERS.items()) + "), "
+        f" learning rate {BUDGET['learning_rate']}; the epoch is chosen on validation",
         "Pictures": f"degradation level {LEVEL}",
-        "Evidence": f"{100 * sum(evident) / len(evident):.1f} % of answers on unseen countries have a path that exists",
+        "Evidence": f"{_percent(evident)} of answers on unseen countries have a connected path of facts",
         "Versions": versions,
         "Hardware": f"{facts['system']}, {facts['threads']}, accelerator: {facts['accelerator']}",
     }  # fmt: skip

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from graphfuse.core.catalog import look_up
+from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
 from graphfuse.core.graph import FusionGraph, Laid, Schema
 from graphfuse.core.message import aggregate, aggregate_one, segment, segment_softmax
@@ -39,15 +42,18 @@ class RelationGate(nn.Module):
     """
 
     def __init__(self, dim: int, schema: Schema, layers: int = 4, query: str | None = None,
-                 ground: tuple[str, ...] | list[str] = ("resembles", "mentions")):  # fmt: skip
+                 ground: str | Sequence[str] = ("resembles", "mentions")):  # fmt: skip
         super().__init__()
+        if layers < 1:
+            raise InputError(f"relation_gate: layers is {layers}; it needs at least 1.")
+        ground = (ground,) if isinstance(ground, str) else tuple(ground)
         kinds = schema.all_kinds
         self.query = kinds[0] if query is None else kinds[look_up({k: i for i, k in enumerate(kinds)}, query, "kind")]
         self.pooling = Pooling(dim)
         self.unasked = nn.Parameter(torch.zeros(dim))
         grounding = any(relation[1] in ground for relation in schema.relations)
         self.layers = nn.ModuleList(GatedLayer(dim, schema, walks=grounding and n > 0) for n in range(layers))
-        self.grounding = Grounding(dim, schema, tuple(ground)) if grounding else None
+        self.grounding = Grounding(dim, schema, ground) if grounding else None
         self.readout = Readout(dim)
         self.join = nn.Linear(2 * dim, dim)
 
@@ -66,9 +72,9 @@ class RelationGate(nn.Module):
 
 
 class GatedLayer(nn.Module):
-    """One round: ``h + f(h + sum over in-edges of gate(question, relation) * value(neighbour) + mark)``.
+    """One round: ``g = h + sum over in-edges of gate(question, relation) * value(neighbour) + mark``, then ``g + f(g)``.
 
-    Where it ``walks``, each node also carries a mass, its share of being what the answer is about: a node's
+    Where it ``walks``, each node also carries a mass that begins as its share of being what is meant: a node's
     new mass is the sum of its neighbours' masses times how far the question opens the relation (0 to 1), and its
     logarithm, times a vector from the question, is the mark that is added to the state.
 

@@ -110,7 +110,8 @@ class Comparison:
         """Mean difference ``method - other`` over test samples, each averaged over seeds, and its p-value.
 
         The p-value is that of a two-sided paired t-test over samples; 1 where the two never differ, 0 where they always
-        differ by the same.
+        differ by the same. It speaks of these models on further samples like these; it does not cover how results vary
+        with the seed, nor samples that hang together.
         """
         from scipy.stats import ttest_rel
 

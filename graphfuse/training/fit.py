@@ -201,9 +201,16 @@ def _identity(model: FusionModel, train: Sequence[Sample], valid: Sequence[Sampl
         whole.update(repr((sample.name, len(train))).encode())
         for field in (sample.nodes, sample.links, sample.spans, sample.weights, {"target": sample.target}):
             for key, value in field.items():
-                content = value.contiguous().numpy().tobytes() if isinstance(value, Tensor) else repr(value).encode()
-                whole.update(repr(key).encode() + content)
+                whole.update(repr(key).encode() + _content(value))
     return {key: told[key] for key in ("model", "schema", "head", "encoders")} | {"data": whole.hexdigest()}
+
+
+def _content(value: Any) -> bytes:
+    """A value as bytes, tensors with their type and shape."""
+    if not isinstance(value, Tensor):
+        return repr(value).encode()
+    flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return repr((value.dtype, tuple(value.shape))).encode() + flat.numpy().tobytes()
 
 
 def _write_run(folder: Path, model: FusionModel, history: History, valid: Sequence[Sample], budget: dict) -> None:

@@ -9,7 +9,7 @@ pytest.importorskip("resvg_py", reason="needs the extra demo")
 from graphfuse.core.errors import InputError
 from graphfuse.demo.atlas import FAINT, PICTURES, TYPES, cases_of, read
 from graphfuse.demo.build import SPLITS, build
-from graphfuse.demo.gallery import Gallery
+from graphfuse.demo.gallery import Gallery, _learn, _principal, spread
 from graphfuse.demo.methods import majority, unanswered, view_of
 from graphfuse.demo.questions import Question
 
@@ -75,20 +75,29 @@ def test_a_question_that_names_nothing_known_and_shows_nothing_is_refused(atlas)
         cases_of(readings, atlas.facts, atlas.kg, atlas.readers)
 
 
-def test_the_metric_that_scores_a_training_country_never_learned_from_it():
+def test_a_metric_learns_nothing_from_the_countries_that_it_is_not_taught():
     rng = torch.Generator().manual_seed(0)
-    copies = torch.rand(12, 4, 2, 6, generator=rng)
+    features = torch.rand(12, 4, 20, generator=rng)
+    taught = torch.arange(12) < 9
+    axes = _principal(features[taught].flatten(0, 1))
+    changed = features.clone()
+    changed[10] = torch.rand(4, 20, generator=rng)
+    before, after = (_learn(each, axes, taught) for each in (features, changed))
+    assert torch.equal(before.directions, after.directions)
+    changed[3] = torch.rand(4, 20, generator=rng)
+    assert not torch.allclose(before.directions, _learn(changed, axes, taught).directions)
+
+
+def test_a_training_country_is_scored_by_the_metric_that_left_it_out():
+    rng = torch.Generator().manual_seed(0)
     codes = [f"c{place}" for place in range(12)]
-    before = Gallery.of(codes, copies, codes[:9])
-    changed = copies.clone()
-    changed[0] = torch.rand(4, 2, 6, generator=rng)
-    after = Gallery.of(codes, changed, codes[:9])
-    fold = before.fold["c0"]
-    within = [m.directions.T @ m.directions for m in (before.metrics[fold], after.metrics[fold])]
-    others = [m.directions.T @ m.directions for m in (before.metrics[-1], after.metrics[-1])]
-    assert not torch.allclose(*others, rtol=1e-2)
-    assert before.fold.keys() == set(codes[:9])
-    assert all(torch.isfinite(x).all() for x in (*within, *others))
+    gallery = Gallery.of(codes, torch.rand(12, 4, 2, 6, generator=rng), codes[:9])
+    picture = torch.rand(1, 2, 6, generator=rng)
+    for code in codes:
+        metric = gallery.metrics[gallery.fold.get(code, -1)]
+        torch.testing.assert_close(gallery.log_p(picture, [code])[0], metric.log_p(spread(picture))[0])
+    assert set(gallery.fold) == set(codes[:9])
+    assert set(gallery.fold.values()) == {0, 1, 2}
 
 
 def test_test_and_validation_countries_have_no_fold(atlas):
@@ -128,3 +137,14 @@ def test_without_messages_has_the_same_nodes_and_no_links(atlas):
 
 def sample_entities(case, relation):
     return {case.sub.entities[row] for row in case.sample.links.get(relation, torch.zeros(2, 0, dtype=torch.long))[1]}
+
+
+def test_the_atlas_is_built_in_chinese_too():
+    chinese = build(0, "tiny", "zh")
+    assert all(
+        "一" <= case.question.text[0] <= "鿿" or not case.question.text[0].isascii() for case in chinese.cases["test"]
+    )
+    found = [bool(len(case.sample.target)) for case in chinese.cases["test"]]
+    assert sum(found) > 0.6 * len(found)
+    for case in chinese.cases["test"]:
+        assert sample_entities(case, ("text", "mentions", "entity")) == set(case.question.mentioned)

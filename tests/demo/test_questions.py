@@ -123,7 +123,7 @@ def test_pictures_come_with_the_forms_that_need_them(facts, questions):
         assert question.outline_seed is None or question.country in facts.outlines
 
 
-def test_training_neither_names_nor_shows_a_country_kept_for_later(facts, questions):
+def test_training_neither_asks_about_nor_shows_a_country_kept_for_later(facts, questions):
     countries = split_countries(facts, seed=0)
     assert sorted(code for codes in countries.values() for code in codes) == list(facts.codes)
     assert {question.country for question in questions["train"]} == set(countries["train"])
