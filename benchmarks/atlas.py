@@ -27,7 +27,7 @@ def run(out: Path, seeds: Iterable[int], quick: bool, command: str) -> list[dict
             found.append(row(
                 task="atlas", method=method, metric="accuracy" if column == "unseen" else f"accuracy: {column}",
                 mean=round(mean(values), 4), std=round(stdev(values), 4) if len(values) > 1 else 0.0, seeds=seeds,
-                split="test", tuned_on="nothing" if method == "majority" else "validation", seconds=round(mean(r.seconds for r in runs), 1),
-                parameters=runs[0].parameters, command=command,
+                split="test", tuned_on="nothing" if method == "majority" else "validation",
+                seconds=round(mean(r.seconds for r in runs), 1), parameters=runs[0].parameters, command=command,
             ))  # fmt: skip
     return found

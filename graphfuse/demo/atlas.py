@@ -40,8 +40,8 @@ class Case:
         question: What was asked, and the truth.
         sample: Its graph; the target are the rows of the right entities that were retrieved.
         sub: The part of the knowledge graph; the rows of ``sample.nodes["entity"]``.
-        candidates: Country entities with the sum of their log-probabilities by the pictures: the best matches, best first,
-            then those beside a named entity.
+        candidates: Country entities with the sum of their log-probabilities by the pictures: the best matches, best
+            first, then those beside a named entity.
     """
 
     question: Question

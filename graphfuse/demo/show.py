@@ -75,9 +75,7 @@ def demo(out: Path, size: str, language: str, seeds: Iterable[int]) -> Compariso
 
 def _print(comparison: Comparison, parts: Mapping[str, Mapping[str, Sequence[str]]],
            hidden: Sequence[Mapping[str, str | float]], shown: Sequence[Card], evident: str) -> None:  # fmt: skip
-    say(
-        "\nTest accuracy in percent; all columns but 'seen' are questions about countries that training never asked about."
-    )
+    say("\nTest accuracy in percent; in all columns but 'seen' about countries that training never asked about.")
     say(table_of(comparison, parts).to_string(float_format=lambda x: f"{x:.1f}"))
     say("\nWhat a hidden modality costs (test accuracy in percent, seen and unseen countries):")
     for row in hidden_rows(hidden):

@@ -96,7 +96,7 @@ def paths_to(case: Case, name: str, shares: Sequence[float]) -> tuple[tuple[int,
 
 
 def checked_evidence(model: FusionModel, cases: Sequence[Case]) -> float:
-    """Share of answers with evidence of which every path is connected, starts at what was linked and ends at the answer.
+    """Share of answers with evidence, of which every path is connected and leads from what was linked to the answer.
 
     The edges are those of the knowledge graph by their ids; a path that breaks off raises.
     """

@@ -72,7 +72,7 @@ class RelationGate(nn.Module):
 
 
 class GatedLayer(nn.Module):
-    """One round: ``g = h + sum over in-edges of gate(question, relation) * value(neighbour) + mark``, then ``g + f(g)``.
+    """One round: ``g = h + sum over in-edges of gate(question, relation) * value(neighbour) + mark``, and ``g + f(g)``.
 
     Where it ``walks``, each node also carries a mass that begins as its share of being what is meant: a node's
     new mass is the sum of its neighbours' masses times how far the question opens the relation (0 to 1), and its
