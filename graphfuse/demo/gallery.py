@@ -2,9 +2,8 @@
 
 The gallery holds bad copies of every country's own drawing, for the drawing belongs to the knowledge graph. The metric,
 which says what differs between pictures of one country and should not count, is learned on training countries alone;
-it carries over to countries it never saw. For a training country a metric that did not learn what differs between its
-pictures is used, so that training sees links about as good as those of the test. The principal axes, for which it does
-not count which country a picture shows, are those of all training pictures.
+it carries over to countries it never saw. For a training country a metric learned without it is used, so that training
+sees links as good as those of the test, and no better.
 """
 
 from __future__ import annotations
@@ -66,12 +65,8 @@ class Gallery:
         known = [code for code in codes if code in set(training)]
         fold = {code: place % FOLDS for place, code in enumerate(known)}
         features = spread(copies)
-        axes = _principal(features[[code in fold for code in codes]].flatten(0, 1))
-        metrics = [
-            _learn(features, axes, torch.tensor([code in fold and fold[code] != left_out for code in codes]))
-            for left_out in range(FOLDS + 1)
-        ]
-        return cls(tuple(codes), tuple(metrics), fold)
+        taught = [torch.tensor([code in fold and fold[code] != k for code in codes]) for k in range(FOLDS + 1)]
+        return cls(tuple(codes), tuple(_learn(features, countries) for countries in taught), fold)
 
     def log_p(self, pictures: Tensor, shown: Sequence[str | None]) -> Tensor:
         """Log-probability of each country ``[n, C]``; ``shown`` only decides which metric did not learn from it."""
@@ -100,16 +95,16 @@ def reference_copies(facts: Facts, level: float, copies: int) -> dict[str, tuple
 
 
 def _principal(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Middle ``[w]`` and principal directions ``[w, k]`` of training pictures ``[n, w]``; no country's name is used."""
+    """Middle ``[w]`` and principal directions ``[w, k]`` of pictures ``[n, w]``."""
     middle = pictures.mean(0)
     values, vectors = torch.linalg.eigh((pictures - middle) @ (pictures - middle).T)
     kept = slice(-min(WIDTH, len(pictures) - 1), None)
     return middle, (pictures - middle).T @ (vectors[:, kept] / values[kept].clamp(min=1e-6).sqrt())
 
 
-def _learn(features: Tensor, axes: tuple[Tensor, Tensor], taught: Tensor) -> Metric:
+def _learn(features: Tensor, taught: Tensor) -> Metric:
     """A metric from the countries ``taught`` (``bool [C]``) and prototypes of all, from ``[C, R, w]``."""
-    middle, directions = axes
+    middle, directions = _principal(features[taught].flatten(0, 1))
     points = ((features - middle) @ directions).double()  # [C, R, k]
     within = (points - points.mean(1, keepdim=True))[taught].flatten(0, 1)
     scatter = within.T @ within / len(within)

@@ -2,7 +2,7 @@
 
 Source: generated here from ``Facts`` and the wordings; ``seed`` fixes every question, on every machine, in either
 language. Four countries in ten are asked about in the test alone (three) or in validation alone (one): the training
-neither asks about them nor shows them. They do occur there as neighbours, answers and clues, for the facts are the
+neither asks about them nor shows or names them. They do occur there as neighbours and answers, for the facts are the
 graph's. Validation and test also ask about countries of the training, in new pictures and new wordings.
 """
 
@@ -68,12 +68,14 @@ def make_questions(facts: Facts, seed: int, size: str = "full") -> dict[str, tup
     questions = {}
     for split, (of_training, others) in look_up(SIZES, size, "size of the demo").items():
         rng = random.Random(f"{seed} {split}")
+        held_back = countries["valid"] + countries["test"] if split == "train" else ()
+        unnamed = frozenset(facts.names[code] for code in held_back)
         asked = [*_in_turn(countries["train"], of_training, rng), *_in_turn(countries[split], others, rng)]
         made: dict[tuple[str, int | None, int | None], Question] = {}
         for code in asked:
             before = len(made)
             while len(made) == before:
-                question = _question(facts, code, f"{split}/{before:05}", code in countries["train"], rng)
+                question = _question(facts, code, f"{split}/{before:05}", code in countries["train"], unnamed, rng)
                 made.setdefault((question.text, question.flag_seed, question.outline_seed), question)
         questions[split] = tuple(made.values())
     return questions
@@ -93,12 +95,15 @@ def split_countries(facts: Facts, seed: int) -> dict[str, tuple[str, ...]]:
     return {split: tuple(code for code in codes if split_of[code] == split) for split in SIZES["full"]}
 
 
-def _question(facts: Facts, code: str, name: str, seen: bool, rng: random.Random) -> Question:
+def _question(
+    facts: Facts, code: str, name: str, seen: bool, unnamed: AbstractSet[str], rng: random.Random
+) -> Question:
+    """A question about a country; no clue names an entity of ``unnamed``."""
     words, country, split = WORDINGS[facts.language], facts.names[code], name.partition("/")[0]
     kind, hint = _type_and_hint(facts, country, rng)
     asked = TYPES[kind]
     answers = asked.answers(facts, country, hint)
-    clues = asked.clues_for(facts, country, answers)
+    clues = tuple(clue for clue in asked.clues_for(facts, country, answers) if clue[1] not in unnamed)
     form, pictures = _form_and_pictures(code in facts.outlines, bool(clues), rng)
     phrase, given = _phrase(facts, country, form, clues, split, rng)
     wording = rng.choice(_kept_for(split, words.QUESTIONS[kind]))

@@ -28,7 +28,7 @@ LEAD = (
     "Which currencies are used by the neighbours of a country that is named, shown by a bad picture of its flag, by "
     "its outline, by both, or hinted at by a picture and a clue? Each question becomes one graph of words, picture "
     "regions and a part of the knowledge graph. An answer counts as right if it is one of the right entities. "
-    "Training asks about no country called unseen and shows none; they occur there as neighbours, answers and clues."
+    "Training neither asks about a country called unseen nor shows or names it; the graph's facts about it are there."
 )
 CARDS = 12
 

@@ -123,11 +123,13 @@ def test_pictures_come_with_the_forms_that_need_them(facts, questions):
         assert question.outline_seed is None or question.country in facts.outlines
 
 
-def test_training_neither_asks_about_nor_shows_a_country_kept_for_later(facts, questions):
+def test_training_neither_asks_about_nor_shows_nor_names_a_country_kept_for_later(facts, questions):
     countries = split_countries(facts, seed=0)
     assert sorted(code for codes in countries.values() for code in codes) == list(facts.codes)
     assert {question.country for question in questions["train"]} == set(countries["train"])
     assert len(countries["train"]) <= 2 / 3 * len(facts.codes)
+    kept = {facts.names[code] for split in ("valid", "test") for code in countries[split]}
+    assert not kept & {name for question in questions["train"] for name in question.mentioned}
     for split in ("valid", "test"):
         shown = {question.country for question in questions[split]}
         assert shown <= set(countries["train"] + countries[split])
