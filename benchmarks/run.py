@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from graphfuse.cli import set_threads
+from graphfuse.cli import prepare_process
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 
@@ -20,7 +20,7 @@ BENCHMARKS = {
 
 
 def main(words: list[str]) -> int:
-    set_threads()
+    prepare_process()
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.run", description="Runs a benchmark and writes its rows."
     )
