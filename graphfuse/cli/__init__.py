@@ -27,9 +27,9 @@ def prepare_process() -> None:
         os.environ.setdefault(name, value)
     if "MALLOC_MMAP_THRESHOLD_" not in os.environ and sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        for option, value in KEEP_MEMORY.items():
+        for option, size in KEEP_MEMORY.items():
             if mallopt is not None:
-                mallopt(option, value)
+                mallopt(option, size)
 
 
 def run(words: list[str]) -> int:

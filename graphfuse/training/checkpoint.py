@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, run: 
         raise InputError(f"{path}: is damaged ({error}); delete it to train anew.") from error
     for key in run | told["run"]:
         old, new = told["run"].get(key), run.get(key)
-        if old != new:
+        if not _same(old, new):
             raise InputError(f"{folder}: holds another run ({key} was {_short(old)}, now {_short(new)}); choose "
                              "another folder or delete this one.")  # fmt: skip
     try:
@@ -81,6 +82,17 @@ def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, run: 
         described["state"].setdefault(int(number), {})[key] = x
     optimizer.load_state_dict(described)
     return Progress(told["rows"], _under("best.", tensors), told["best_epoch"], told["done"])
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Whether two values of JSON are the same, numbers with a fraction to five digits."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(_same(old[key], new[key]) for key in old)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_same, old, new))
+    if isinstance(old, float) and isinstance(new, float):
+        return math.isclose(old, new, rel_tol=1e-5, abs_tol=1e-9)
+    return old == new
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
