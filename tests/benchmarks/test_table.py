@@ -46,7 +46,7 @@ def test_rows_are_read_as_they_were_written(tmp_path):
 def test_both_tables_have_a_line_a_method_in_percent(monkeypatch):
     monkeypatch.setattr(table, "read", lambda name: MADE if name == "atlas" else [])
     assert table.short().splitlines() == [
-        "| method | all | flag | both | clue | seconds |",
+        "| method | unseen | flag | both | clue | seconds |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         "| concat | 30.0 ± 1.2 | 30.0 ± 1.2 | 30.0 ± 1.2 | 30.0 ± 1.2 | 12 |",
         "| hgt | 70.0 ± 1.2 | 70.0 ± 1.2 | 70.0 ± 1.2 | 70.0 ± 1.2 | 12 |",

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 from torch.testing import assert_close
 
+from graphfuse.core.seed import seeded
 from graphfuse.encoders import Image
 from graphfuse.encoders.backbone import LITE_PACKAGE
 from graphfuse.encoders.content import package_folder
@@ -76,3 +77,19 @@ def test_drawings_are_recognised(code, category):
     features = Image(grid=0).encode([picture])[0][0]
     state = published()
     assert (state["_fc.weight"] @ features + state["_fc.bias"]).argmax() == category
+
+
+def test_a_folded_network_computes_what_the_whole_one_does():
+    with seeded(0):
+        network = EfficientNetLite0().double().eval()
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.uniform_(-0.5, 0.5)
+                module.running_var.uniform_(0.5, 2.0)
+        pictures = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    with torch.no_grad():
+        whole = network(pictures)
+        folded = network.fold()
+        assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+        assert_close(folded(pictures), whole, atol=1e-10, rtol=1e-10)
+    assert whole.std() > 1e-3
