@@ -34,7 +34,7 @@ SPLITS = ("train", "valid", "test")
 PIXELS, GRID = 96, 2
 NAME_WIDTH = 48
 """Principal components of the names' features: enough to tell them apart, small enough for many copies in samples."""
-COPIES = {"full": 12, "quick": 6, "tiny": 3}
+COPIES = {"full": 12, "quick": 5, "tiny": 3}
 
 
 @dataclass(frozen=True)
