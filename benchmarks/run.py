@@ -15,6 +15,7 @@ from graphfuse.core.errors import InputError
 
 BENCHMARKS = {
     "atlas": "accuracy of every method of the demo",
+    "survival": "training killed at random moments and taken up again, compared bit for bit",
     "batching": "building a batch, against one HeteroData a sample and PyG's Batch",
 }
 

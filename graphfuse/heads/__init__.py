@@ -7,15 +7,19 @@ builds. All heads have:
 - ``loss(scores, batch) -> Tensor []`` and ``answers(scores, batch) -> list[Answer]``;
 - ``said(scores, batch) -> Tensor [B]``: the score of what is answered, of which an explanation takes the gradient;
 - ``measure(scores, batch) -> dict[str, Tensor [B]]``: one value a sample and metric, whose mean over samples is the
-  metric, so that methods can be compared sample by sample; ``metric`` is the one that decides, ``best`` how;
+  metric, so that methods can be compared sample by sample; ``summary(scores, batches) -> dict[str, float]``: metrics of
+  a whole set that are no such mean;
+- ``metrics``: which there are and whether the ``max`` or ``min`` is best; ``metric`` decides unless the user says so;
+- ``config()``: the options as JSON values, from which ``HEADS[name](**config)`` builds it again;
+- ``log_loss(scores, batch) -> Tensor []``, for those whose confidence is calibrated on validation;
 - ``check(samples)``, which raises ``InputError`` for a target that the head cannot learn from.
 """
 
 from graphfuse.heads.choose import Choose
-from graphfuse.heads.classify import Classify
+from graphfuse.heads.classify import Classify, balanced
 from graphfuse.heads.multilabel import MultiLabel
 from graphfuse.heads.regress import Regress
 
 HEADS = {"classify": Classify, "multilabel": MultiLabel, "regress": Regress, "choose": Choose}
 
-__all__ = ["HEADS", "Choose", "Classify", "MultiLabel", "Regress"]
+__all__ = ["HEADS", "Choose", "Classify", "MultiLabel", "Regress", "balanced"]

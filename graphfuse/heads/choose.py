@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,11 @@ class Choose:
 
     kind: str
     metric: ClassVar[str] = "accuracy"
-    best: ClassVar[Literal["max", "min"]] = "max"
+    metrics: ClassVar[Mapping[str, Literal["max", "min"]]] = {"accuracy": "max"}
+
+    def config(self) -> dict[str, Any]:
+        """The options as JSON values."""
+        return asdict(self)
 
     def build(self, dim: int, schema: Schema) -> nn.Module:
         """Weights ``Fused -> [N_kind]``."""
@@ -72,6 +76,10 @@ class Choose:
         best, right = self._best(scores, batch), self.right(batch, scores.device)
         chosen = [bool(right[row]) if row is not None else False for row in best]
         return {"accuracy": scores.new_tensor(chosen)}
+
+    def summary(self, scores: Sequence[Tensor], batches: Sequence[Batch]) -> dict[str, float]:
+        """Nothing beside the means over samples."""
+        return {}
 
     def said(self, scores: Tensor, batch: Batch) -> Tensor:
         """The score of the candidate that is answered, ``[B]``; zero where there is none."""

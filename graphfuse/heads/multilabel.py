@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.core.graph import Schema
 from graphfuse.core.sample import Batch, Sample
+from graphfuse.heads.metrics import macro_auc, macro_f1
 from graphfuse.heads.readout import VectorScores
 
 
@@ -26,12 +28,18 @@ class MultiLabel:
 
     labels: tuple[str, ...]
     metric: ClassVar[str] = "f1"
-    best: ClassVar[Literal["max", "min"]] = "max"
+    metrics: ClassVar[Mapping[str, Literal["max", "min"]]] = {
+        "f1": "max", "exact_match": "max", "macro_f1": "max", "auc": "max", "log_loss": "min",
+    }  # fmt: skip
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
         if not self.labels or len(set(self.labels)) != len(self.labels):
             raise InputError(f"MultiLabel needs different labels, at least one, got {list(self.labels)}.")
+
+    def config(self) -> dict[str, Any]:
+        """The options as JSON values."""
+        return {"labels": list(self.labels)}
 
     def build(self, dim: int, schema: Schema) -> nn.Module:
         """Weights ``Fused -> [B, C]``."""
@@ -60,12 +68,24 @@ class MultiLabel:
         right = self.right(batch, scores.device).to(scores.dtype)
         return nn.functional.binary_cross_entropy_with_logits(scores, right)
 
+    def log_loss(self, scores: Tensor, batch: Batch) -> Tensor:
+        """The loss, by which confidence is calibrated."""
+        return self.loss(scores, batch)
+
     def measure(self, scores: Tensor, batch: Batch) -> dict[str, Tensor]:
         """F1 of each sample's set of labels (1 where both are empty) and whether the set is exactly right."""
         right, said = self.right(batch, scores.device), scores > 0
         both, size = (right & said).sum(1), right.sum(1) + said.sum(1)
         f1 = torch.where(size > 0, 2 * both / size.clamp(min=1), 1.0)
         return {"f1": f1.to(scores.dtype), "exact_match": (right == said).all(1).to(scores.dtype)}
+
+    def summary(self, scores: Sequence[Tensor], batches: Sequence[Batch]) -> dict[str, float]:
+        """Macro F1, macro AUC (where defined) and log loss of a whole set, batch by batch."""
+        cpu = torch.device("cpu")
+        every, right = torch.cat(list(scores)).cpu(), torch.cat([self.right(batch, cpu) for batch in batches])
+        found = {"macro_f1": macro_f1(right, every > 0), "auc": macro_auc(right, every)}
+        found["log_loss"] = float(nn.functional.binary_cross_entropy_with_logits(every, right.to(every.dtype)))
+        return {name: value for name, value in found.items() if not math.isnan(value)}
 
     def said(self, scores: Tensor, batch: Batch) -> Tensor:
         """How far the logits are from saying the opposite, summed, ``[B]``."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from graphfuse.core.answer import Answer
@@ -29,11 +30,17 @@ class Regress:
     mean: float = 0.0
     scale: float = 1.0
     metric: ClassVar[str] = "absolute_error"
-    best: ClassVar[Literal["max", "min"]] = "min"
+    metrics: ClassVar[Mapping[str, Literal["max", "min"]]] = {
+        "absolute_error": "min", "squared_error": "min", "r2": "max",
+    }  # fmt: skip
 
     def __post_init__(self) -> None:
         if not (self.scale > 0 and math.isfinite(self.scale) and math.isfinite(self.mean)):
             raise InputError(f"Regress: mean {self.mean} and scale {self.scale} must be finite, the scale positive.")
+
+    def config(self) -> dict[str, Any]:
+        """The options as JSON values."""
+        return asdict(self)
 
     def build(self, dim: int, schema: Schema) -> nn.Module:
         """Weights ``Fused -> [B, 1]``, read by the other methods as ``mean + scale * score``."""
@@ -55,6 +62,15 @@ class Regress:
         """Absolute and squared error in the target's unit."""
         off = self.mean + self.scale * scores[:, 0] - self._targets(scores, batch)
         return {"absolute_error": off.abs(), "squared_error": off.square()}
+
+    def summary(self, scores: Sequence[Tensor], batches: Sequence[Batch]) -> dict[str, float]:
+        """The share of the targets' variance that is explained, R2; none where they do not vary."""
+        off = torch.cat(
+            [self._targets(x, batch) - self.mean - self.scale * x[:, 0] for x, batch in zip(scores, batches)]
+        )
+        target = torch.cat([self._targets(x, batch) for x, batch in zip(scores, batches)]).double()
+        spread = (target - target.mean()).square().sum()
+        return {"r2": float(1 - off.double().square().sum() / spread)} if spread > 0 else {}
 
     def said(self, scores: Tensor, batch: Batch) -> Tensor:
         """The number itself, ``[B]``."""

@@ -11,7 +11,6 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def save(model: FusionModel, folder: Path, extra: Mapping[str, Any]) -> None:
 def describe(model: FusionModel) -> dict[str, Any]:
     """What ``config.json`` says of a model, as plain values, beside the checksums."""
     encoders: dict[str, Any] = dict(model.encoders.items())
-    head = asdict(model.head) if is_dataclass(model.head) and not isinstance(model.head, type) else {}
+    head = model.head.config() if hasattr(model.head, "config") else {}
     told = {
         "model": {key: _plain(value) for key, value in model.settings.items()},
         "schema": model.schema.to_dict(),

@@ -47,11 +47,16 @@ class FusionModel(nn.Module):
         encoders: kind -> encoder that is trained with the model; its samples bring what ``encoder.prepare`` gives.
         options: Further options of the fusion.
 
+    Scores are divided by ``temperature``, 1 until ``gf.fit`` calibrates it on validation: it changes no answer, only
+    how sure of it the model is (Guo et al. 2017, "On calibration of modern neural networks", section 4.2).
+
     Shape: ``Batch -> Output(scores, fused)``.
 
     Raises:
         InputError: An unknown fusion (with the nearest names), or a schema that does not suit the head or an encoder.
     """
+
+    temperature: Tensor
 
     def __init__(
         self,
@@ -79,6 +84,7 @@ class FusionModel(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.fusion = make(dim, schema, layers=layers, **options)
         self.readout = head.build(dim, schema)
+        self.register_buffer("temperature", torch.ones(()))
 
     def _projection(self, kind: str, dim: int) -> nn.Module:
         width = self.encoders[kind].width if kind in self.encoders else self.schema.kinds[kind]
@@ -105,7 +111,7 @@ class FusionModel(nn.Module):
         graph = lay(replace(batch, nodes=nodes, offsets=offsets), self.schema, states)
         graph = graph.replace(x=self.dropout(graph.x))
         fused = self.fusion(graph)
-        return Output(self.readout(fused), fused), graph
+        return Output(self.readout(fused) / self.temperature, fused), graph
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """A batch of this model's schema; names the sample where one does not fit it."""

@@ -6,13 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from graphfuse.core.answer import Answer
 from graphfuse.core.errors import InputError
+from graphfuse.core.files import write_lines
 from graphfuse.core.sample import Sample
 from graphfuse.core.seed import seeded
 from graphfuse.model import FusionModel
 from graphfuse.training.comparison import Comparison, Run
 from graphfuse.training.fit import check_splits, fit
-from graphfuse.training.measure import measure
+from graphfuse.training.measure import evaluate, look
+from graphfuse.training.missing import Groups, hide
+
+ANSWERS, MISSING = "answers.jsonl", "missing.jsonl"
 
 
 def compare(
@@ -32,7 +37,8 @@ def compare(
         valid: Decides the epoch, as in :func:`fit`.
         test: Measured with the chosen weights.
         seeds: Of the initial weights, the order of samples and dropout.
-        out: Folder; each run gets ``out/method/seed-N``, and one that was finished there is not trained again.
+        out: Folder for ``comparison.json`` and ``answers.jsonl`` (what each run said of each test sample); each run
+            gets ``out/method/seed-N``, and one that was finished there is not trained again.
         budget: Options of :func:`fit`, the same for all methods.
 
     Raises:
@@ -41,7 +47,7 @@ def compare(
     seeds = list(seeds)
     if not methods or not seeds:
         raise InputError("compare needs at least one method and one seed.")
-    runs = []
+    runs, told = [], []
     for seed in seeds:
         for name, make in methods.items():
             with seeded(seed):
@@ -49,8 +55,68 @@ def compare(
             check_splits(model, {"training": train, "validation": valid, "test": test})
             folder = None if out is None else Path(out) / name / f"seed-{seed}"
             history = fit(model, train, valid, folder, seed=seed, **budget)
-            runs.append(Run.of(name, seed, model, history, measure(model, test), test))
+            measured = look(model, test)
+            runs.append(Run.of(name, seed, model, history, measured, test, budget.get("metric")))
+            told += [
+                _told(name, seed, *each) for each in zip(test, measured.answers, measured.values[model.head.metric])
+            ]
     comparison = Comparison(tuple(runs))
     if out is not None:
         comparison.save(out)
+        if told[0]["confidence"] is not None and all(isinstance(line["said"], str) for line in told):
+            write_lines(Path(out) / ANSWERS, told)
     return comparison
+
+
+def compare_missing(
+    methods: Mapping[str, Callable[[], FusionModel]],
+    train: Sequence[Sample],
+    valid: Sequence[Sample],
+    test: Sequence[Sample],
+    shares: Sequence[float],
+    seeds: Iterable[int] = range(5),
+    out: str | Path | None = None,
+    together: Groups = (),
+    **budget: Any,
+) -> list[dict[str, Any]]:
+    """How each method fares when modalities are hidden at random, in training and in test: every pair of ``shares``.
+
+    Validation is hidden as training is. A sample loses the same modalities for every method, and a larger share hides
+    what a smaller one does, and more; see :func:`graphfuse.training.missing.hide`.
+
+    Args:
+        methods: As in :func:`compare`, and so are ``train``, ``valid``, ``test``, ``seeds`` and ``budget``.
+        shares: Probabilities, 0 to 1, with which a modality is hidden.
+        out: Folder for ``missing.jsonl``; runs with nothing hidden are those of :func:`compare` there.
+        together: Kinds that come from one source and are hidden as one.
+
+    Returns:
+        Rows ``method, seed, train, test, metric, value``.
+
+    Raises:
+        InputError: As :func:`compare`, or a share is not between 0 and 1.
+    """
+    rows = []
+    for seed in seeds:
+        hidden = {share: [hide(split, share, seed, together) for split in (train, valid, test)] for share in shares}
+        for name, make in methods.items():
+            for share, (seen, checked, _) in hidden.items():
+                with seeded(seed):
+                    model = make()
+                folder = f"seed-{seed}" + (f"-hidden-{share:g}" if share else "")
+                fit(model, seen, checked, None if out is None else Path(out) / name / folder, seed=seed, **budget)
+                metric = budget.get("metric") or model.head.metric
+                for at, (_, _, asked) in hidden.items():
+                    value = evaluate(model, asked)[metric]
+                    rows.append({"method": name, "seed": seed, "train": share, "test": at, "metric": metric,
+                                 "value": value})  # fmt: skip
+    if out is not None:
+        write_lines(Path(out) / MISSING, rows)
+    return rows
+
+
+def _told(method: str, seed: int, sample: Sample, answer: Answer, right: Any) -> dict[str, Any]:
+    """One line of ``answers.jsonl``."""
+    truth = sample.target if isinstance(sample.target, tuple) else (sample.target,)
+    return {"method": method, "seed": seed, "name": sample.name, "said": answer.value, "confidence": answer.score,
+            "truth": [str(each) for each in truth], "right": bool(right)}  # fmt: skip

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from torch import Tensor
 
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
 
     from graphfuse.model import FusionModel
     from graphfuse.training.fit import History
+    from graphfuse.training.measure import Measured
 
 FILE = "comparison.json"
 
@@ -30,13 +29,16 @@ class Run:
     Attributes:
         method: Its name in the comparison.
         seed: Of initial weights, order and dropout.
-        metric: The one that decides.
-        best: Whether the metric's ``max`` or ``min`` is best.
+        metric: The one that samples are compared by.
+        best: Whether its ``max`` or ``min`` is best.
         valid: Validation metrics of the chosen epoch.
         scores: Test sample -> value of the metric.
         parameters: Numbers trained.
         seconds: Of training.
         history: Rows of training.
+        decides: The validation metric that chose the epoch and chooses the method, and whether its ``max`` or ``min``
+            is best; that of ``metric`` if left out.
+        test: Test metrics of the chosen epoch.
     """
 
     method: str
@@ -48,16 +50,20 @@ class Run:
     parameters: int = 0
     seconds: float = 0.0
     history: tuple[dict[str, Any], ...] = ()
+    decides: tuple[str, str] | None = None
+    test: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, method: str, seed: int, model: FusionModel, history: History,
-           values: Mapping[str, Tensor], test: Sequence[Sample]) -> Run:  # fmt: skip
-        """From a trained model and its values on the test split."""
-        head = model.head
-        scores = dict(zip([sample.name for sample in test], values[head.metric].tolist()))
+    def of(cls, method: str, seed: int, model: FusionModel, history: History, measured: Measured,
+           test: Sequence[Sample], decides: str | None = None) -> Run:  # fmt: skip
+        """From a trained model and what it made of the test split."""
+        metric = model.head.metric
+        scores = dict(zip([sample.name for sample in test], measured.values[metric].tolist()))
         parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
         seconds = sum(row["seconds"] for row in history.rows)
-        return cls(method, seed, head.metric, head.best, history.metrics, scores, parameters, seconds, history.rows)
+        known, decides = model.head.metrics, decides or metric
+        return cls(method, seed, metric, known[metric], history.metrics, scores, parameters, seconds, history.rows,
+                   (decides, known[decides]), measured.metrics)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,9 @@ class Comparison:
 
     def chosen(self) -> str:
         """The method that is best on validation, averaged over seeds; the test split has no say."""
-        sign = 1 if self.runs[0].best == "max" else -1
-        runs = {name: [r.valid[r.metric] for r in self.runs if r.method == name] for name in self.methods}
-        return max(runs, key=lambda name: sign * sum(runs[name]) / len(runs[name]))
+        metric, best = self.runs[0].decides or (self.runs[0].metric, self.runs[0].best)
+        runs = {name: [run.valid[metric] for run in self.runs if run.method == name] for name in self.methods}
+        return max(runs, key=lambda name: (1 if best == "max" else -1) * sum(runs[name]) / len(runs[name]))
 
     def table(self, names: Sequence[str] | None = None) -> pd.DataFrame:
         """One row a method: mean and standard deviation over seeds, cost, and the paired test against the chosen one.
@@ -152,6 +158,11 @@ class Comparison:
         """
         path = Path(folder) / FILE
         try:
-            return cls(tuple(Run(**{**run, "history": tuple(run["history"])}) for run in read_json(path)["runs"]))
+            return cls(tuple(_run(told) for told in read_json(path)["runs"]))
         except (KeyError, TypeError) as error:
             raise InputError(f"{path}: is not a comparison ({error}).") from error
+
+
+def _run(told: dict[str, Any]) -> Run:
+    decides = told.get("decides")
+    return Run(**{**told, "history": tuple(told["history"]), "decides": decides and tuple(decides)})

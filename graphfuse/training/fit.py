@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,18 +12,19 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
-from graphfuse.core.files import write_json, write_text
 from graphfuse.core.progress import progress as progress_bar
-from graphfuse.core.sample import Sample, collate
+from graphfuse.core.sample import Batch, Sample, collate
 from graphfuse.core.seed import seeded
 from graphfuse.model import FusionModel
-from graphfuse.model.folder import describe
 from graphfuse.training import checkpoint
-from graphfuse.training.measure import evaluate
+from graphfuse.training.calibrate import calibrate
+from graphfuse.training.measure import evaluate, look
+from graphfuse.training.missing import check_share, thinned
+from graphfuse.training.run_folder import alone, identity, write_run
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,8 @@ def fit(
     learning_rate: float = 1e-3,
     weight_decay: float = 0.01,
     patience: int | None = None,
+    metric: str | None = None,
+    modality_dropout: float = 0.0,
 ) -> History:
     """Trains a model and leaves it, in eval mode, with the weights of its best epoch on the validation split.
 
@@ -73,22 +74,39 @@ def fit(
         learning_rate: At its highest.
         weight_decay: Of AdamW.
         patience: Stop after this many epochs without a better one; never, if left out.
+        metric: Of the head; decides the epoch. The head's own if left out.
+        modality_dropout: Probability with which each modality of a sample is hidden in a training step, never all.
+
+    Afterwards the model's temperature is calibrated on the validation split, where the head has a confidence.
 
     Raises:
-        InputError: A split is empty, a name occurs twice, a target does not suit the head, the loss is not finite, or
-            ``out`` holds another run.
+        InputError: A split is empty, a name occurs twice, a target does not suit the head, the loss is not finite,
+            ``out`` holds another run, or another process trains there.
     """
     check_splits(model, {"training": train, "validation": valid})
     _check_budget(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, patience=patience)
+    check_share("fit: modality_dropout", modality_dropout)
+    metric = model.head.metric if metric is None else metric
+    look_up(model.head.metrics, metric, "metric of this head")
     budget = {"epochs": epochs, "seed": seed, "batch_size": batch_size, "learning_rate": learning_rate,
-              "weight_decay": weight_decay, "patience": patience}  # fmt: skip
-    folder = None if out is None else Path(out)
-    run = {**budget, **_identity(model, train, valid)} if folder else {}
+              "weight_decay": weight_decay, "patience": patience, "metric": metric,
+              "modality_dropout": modality_dropout}  # fmt: skip
     accelerator = Accelerator()
+    with alone(out if accelerator.is_main_process else None):
+        return _train(accelerator, model, train, valid, None if out is None else Path(out), budget)
+
+
+def _train(accelerator: Any, model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample], folder: Path | None,
+           budget: dict[str, Any]) -> History:  # fmt: skip
+    epochs, seed, batch_size, patience = (budget[key] for key in ("epochs", "seed", "batch_size", "patience"))
+    learning_rate, weight_decay, dropout = (
+        budget[key] for key in ("learning_rate", "weight_decay", "modality_dropout")
+    )
+    run = {**budget, **identity(model, train, valid)} if folder else {}
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
     told = checkpoint.load(folder, model, optimizer, run) if folder else checkpoint.Progress()
     order = _Order(len(train), seed)
-    joined = partial(collate, schema=model.schema)
+    joined = partial(_joined, model=model, dropout=dropout)
     loader: Any = DataLoader(train, batch_size, sampler=order, collate_fn=joined)  # type: ignore[arg-type]
     prepared, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     steps = len(loader)
@@ -106,18 +124,22 @@ def fit(
             row = {"epoch": epoch, "train_loss": loss, "learning_rate": rate(epoch * steps - 1)}
             row |= {f"valid_{name}": value for name, value in evaluate(model, valid).items()}
             told.rows.append({**row, "seconds": round(time.perf_counter() - start, 3)})
-            _keep_best(model, told)
+            _keep_best(model, told, budget["metric"])
             told.done = epoch == epochs or (patience is not None and epoch - told.best_epoch >= patience)
             if folder and accelerator.is_main_process:
                 checkpoint.save(folder, model, optimizer, told, run)
     model.load_state_dict(told.best)
     model.eval()
-    best = told.rows[told.best_epoch - 1]
-    metrics = {name.removeprefix("valid_"): value for name, value in best.items() if name.startswith("valid_")}
-    history = History(tuple(told.rows), told.best_epoch, metrics)
+    calibrate(model, valid)
+    measured = look(model, valid)
+    history = History(tuple(told.rows), told.best_epoch, measured.metrics)
     if folder and accelerator.is_main_process:
-        _write_run(folder, model, history, valid, budget)
+        write_run(folder, model, history, measured.answers, budget)
     return history
+
+
+def _joined(samples: Sequence[Sample], model: FusionModel, dropout: float) -> Batch:
+    return collate([thinned(s, dropout) for s in samples] if dropout else samples, model.schema)
 
 
 def check_splits(model: FusionModel, splits: dict[str, Sequence[Sample]]) -> None:
@@ -153,12 +175,16 @@ def _epoch(accelerator: Any, model: Any, optimizer: Any, loader: Any, rate: Call
     return float(accelerator.reduce(total / count, "mean"))
 
 
-def _keep_best(model: FusionModel, told: checkpoint.Progress) -> None:
-    """Takes the last epoch's weights where it is the best so far: by the head's metric, then by the lower loss."""
-    sign = 1.0 if model.head.best == "max" else -1.0
+def _keep_best(model: FusionModel, told: checkpoint.Progress, metric: str) -> None:
+    """Takes the last epoch's weights where it is the best so far: by the metric, then by the lower loss."""
+    sign = 1.0 if model.head.metrics[metric] == "max" else -1.0
+    if f"valid_{metric}" not in told.rows[-1]:
+        raise InputError(
+            f"fit: {metric} is not defined on the validation split; it may lack a label, or have one only."
+        )
 
     def rank(row: dict[str, Any]) -> tuple[float, float]:
-        return sign * row[f"valid_{model.head.metric}"], -row["valid_loss"]
+        return sign * row[f"valid_{metric}"], -row["valid_loss"]
 
     if not told.best_epoch or rank(told.rows[-1]) > rank(told.rows[told.best_epoch - 1]):
         told.best_epoch = len(told.rows)
@@ -191,41 +217,3 @@ def _check_budget(**numbers: float | None) -> None:
     for name, value in numbers.items():
         if value is not None and not value > 0:
             raise InputError(f"fit: {name} is {value}; it must be above 0.")
-
-
-def _identity(model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample]) -> dict[str, Any]:
-    """What makes a run this run: the model's parts, and the samples.
-
-    Names, shapes, links and targets count exactly. Of numbers with a fraction their size counts, to five digits, since
-    features computed with other threads differ in their last bits.
-    """
-    told = describe(model)
-    exact, sums = hashlib.blake2b(repr(len(train)).encode(), digest_size=16), dict[str, list[float]]()
-    for sample in (*train, *valid):
-        exact.update(repr(sample.name).encode())
-        for field in (sample.nodes, sample.links, sample.spans, sample.weights, {"target": sample.target}):
-            for key, value in field.items():
-                exact.update(repr(key).encode())
-                if not isinstance(value, Tensor):
-                    exact.update(repr(value).encode())
-                    continue
-                exact.update(repr((value.dtype, tuple(value.shape))).encode())
-                x = value.detach().cpu()
-                if x.is_floating_point():
-                    own = sums.setdefault(str(key), [0.0, 0.0])
-                    own[0] += float(x.double().nan_to_num().abs().sum())
-                    own[1] += float(x.double().nan_to_num().square().sum())
-                else:
-                    exact.update(x.contiguous().numpy().tobytes())
-    return {key: told[key] for key in ("model", "schema", "head", "encoders")} | {
-        "data": exact.hexdigest(),
-        "features": sums,
-    }
-
-
-def _write_run(folder: Path, model: FusionModel, history: History, valid: Sequence[Sample], budget: dict) -> None:
-    model.save_pretrained(folder, training=budget, best_epoch=history.best_epoch)
-    write_text(folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history.rows))
-    write_json(folder / "metrics.json", {"split": "validation", "best_epoch": history.best_epoch, **history.metrics})
-    lines = [{"name": a.name, "value": a.value, "score": a.score} for a in model.predict(valid)]
-    write_text(folder / "predictions.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))

@@ -115,7 +115,7 @@ def test_regress_is_the_squared_error_in_its_unit_and_answers_in_the_targets():
     assert values["absolute_error"].tolist() == [1.0, 2.0]
     assert values["squared_error"].tolist() == [1.0, 4.0]
     assert [a.value for a in head.answers(scores, batch_of(None, None))] == [12.0, 6.0]
-    assert head.best == "min"
+    assert head.metrics[head.metric] == "min"
 
 
 @pytest.mark.parametrize(("target", "text"), [

@@ -65,7 +65,7 @@ def test_a_folder_has_two_files_and_says_what_is_in_it(saved):
     assert sorted(path.name for path in saved.iterdir()) == ["config.json", "model.safetensors"]
     config = json.loads((saved / "config.json").read_text())
     assert config["model"]["fusion"] == "hgt"
-    assert config["head"] == {"head": "classify", "labels": list(contract.LABELS)}
+    assert config["head"] == {"head": "classify", "labels": list(contract.LABELS), "weights": None, "features": None}
     assert list(config["schema"]["kinds"].items()) == list(contract.KINDS.items())
     assert config["versions"]["graphfuse"] == gf.__version__
 

@@ -201,7 +201,7 @@ def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(apart):
     folder, said = apart
     whole, cut = folder / "a", folder / "killed"
     assert int(said[0]) == signal.SIGKILL
-    assert sorted(path.name for path in cut.iterdir()) == ["checkpoint.safetensors"]
+    assert sorted(path.name for path in cut.iterdir()) == [".lock", "checkpoint.safetensors"]
     model = tasks.model(seed=7)  # its weights come from the checkpoint
     history = gf.fit(model, tasks.TRAIN, tasks.VALID, cut, **QUICK)
     assert weights(cut) == weights(whole)
@@ -331,7 +331,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on_from_it(ap
     whole, cut = folder / "a", folder / "full"
     assert said[1] == f"{cut}/checkpoint.safetensors: cannot be written (File too large); what was there is kept."
     assert said[2:] == ["0"]
-    assert sorted(path.name for path in cut.iterdir()) == ["checkpoint.safetensors"]
+    assert sorted(path.name for path in cut.iterdir()) == [".lock", "checkpoint.safetensors"]
     assert len(gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, cut, **QUICK).rows) == 3
     assert weights(cut) == weights(whole)
 
@@ -381,3 +381,32 @@ def test_evaluation_needs_samples_with_targets():
         gf.evaluate(tasks.model(), [])
     with pytest.raises(gf.InputError, match="Sample 'test/0': target None"):
         gf.evaluate(tasks.model(), [replace(tasks.TEST[0], target=None)])
+
+
+def test_two_runs_into_one_folder_at_once_are_refused(tmp_path, monkeypatch):
+    said = []
+
+    def meanwhile(*words: object) -> None:
+        with pytest.raises(
+            gf.InputError, match=r"another process is training in this folder; wait for it or ch"
+        ) as error:
+            gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, tmp_path, **QUICK)
+        said.append(str(error.value))
+
+    save = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", lambda *words: (meanwhile(), save(*words)))
+    gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, tmp_path, **QUICK)
+    assert len(said) == QUICK["epochs"]
+    gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, tmp_path, **QUICK)  # and afterwards it is free again
+
+
+def test_the_metric_that_is_asked_for_decides_the_epoch():
+    noise = tasks.split("valid", 16, 2, noisy=True)
+    history = gf.fit(tasks.model(), tasks.TRAIN, noise, epochs=8, batch_size=8, learning_rate=0.05, metric="log_loss")
+    losses = [row["valid_log_loss"] for row in history.rows]
+    assert history.best_epoch == 1 + losses.index(min(losses))
+    with pytest.raises(gf.InputError, match=r"no metric of this head called 'macro_f2'\. Did you mean 'macro_f1'"):
+        gf.fit(tasks.model(), tasks.TRAIN, noise, metric="macro_f2")
+    alike = [replace(s, target="a") for s in noise]
+    with pytest.raises(gf.InputError, match=r"fit: auc is not defined on the validation split"):
+        gf.fit(tasks.model(), tasks.TRAIN, alike, metric="auc")

@@ -1,0 +1,83 @@
+"""The folder of a run: held by one process at a time, told apart from other runs, written when training is done."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from graphfuse.core.answer import Answer
+from graphfuse.core.errors import InputError
+from graphfuse.core.files import write_json, write_lines
+from graphfuse.core.sample import Sample
+from graphfuse.model import FusionModel
+from graphfuse.model.folder import describe
+
+if TYPE_CHECKING:
+    from graphfuse.training.fit import History
+
+LOCK = ".lock"
+
+
+@contextmanager
+def alone(out: str | Path | None) -> Iterator[None]:
+    """Holds a run folder against other processes; the system lets it go when this one ends, however it ends."""
+    if out is None:
+        yield
+        return
+    lock = FileLock(Path(out) / LOCK)
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InputError(f"{out}: another process is training in this folder; wait for it or choose another.") from None
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror or error}).") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def identity(model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample]) -> dict[str, Any]:
+    """What makes a run this run: the model's parts, and the samples.
+
+    Names, shapes, links and targets count exactly. Of numbers with a fraction their size counts, to five digits, since
+    features computed with other threads differ in their last bits.
+    """
+    told = describe(model)
+    exact, sums = hashlib.blake2b(repr(len(train)).encode(), digest_size=16), dict[str, list[float]]()
+    for sample in (*train, *valid):
+        exact.update(repr(sample.name).encode())
+        for field in (sample.nodes, sample.links, sample.spans, sample.weights, {"target": sample.target}):
+            for key, value in field.items():
+                exact.update(repr(key).encode())
+                if not isinstance(value, Tensor):
+                    exact.update(repr(value).encode())
+                    continue
+                exact.update(repr((value.dtype, tuple(value.shape))).encode())
+                x = value.detach().cpu()
+                if x.is_floating_point():
+                    own = sums.setdefault(str(key), [0.0, 0.0])
+                    own[0] += float(x.double().nan_to_num().abs().sum())
+                    own[1] += float(x.double().nan_to_num().square().sum())
+                else:
+                    exact.update(x.contiguous().numpy().tobytes())
+    return {key: told[key] for key in ("model", "schema", "head", "encoders")} | {
+        "data": exact.hexdigest(),
+        "features": sums,
+    }
+
+
+def write_run(folder: Path, model: FusionModel, history: History, answers: list[Answer], budget: dict) -> None:
+    """Writes a finished run: the model, its history, its metrics and answers on validation."""
+    model.save_pretrained(folder, training=budget, best_epoch=history.best_epoch)
+    write_lines(folder / "history.jsonl", history.rows)
+    write_json(folder / "metrics.json", {"split": "validation", "best_epoch": history.best_epoch, **history.metrics})
+    lines = [{"name": a.name, "value": a.value, "score": a.score} for a in answers]
+    write_lines(folder / "predictions.jsonl", lines)

@@ -1,0 +1,40 @@
+"""Temperature: lowest log loss on validation, no other answer; saved with the model."""
+
+import pytest
+import tasks
+import torch
+
+import graphfuse as gf
+from graphfuse.training.calibrate import calibrate
+
+
+def test_the_temperature_is_the_one_with_the_lowest_log_loss_and_changes_no_answer():
+    model = tasks.model()
+    gf.fit(model, tasks.TRAIN, tasks.VALID, epochs=4, batch_size=8, learning_rate=0.02)
+    with torch.no_grad():
+        model.readout.out.weight *= 7.0  # far too sure of itself
+    model.temperature.fill_(1.0)
+    before, answers = gf.evaluate(model, tasks.VALID), [a.value for a in model.predict(tasks.VALID)]
+    best = calibrate(model, tasks.VALID)
+    after = gf.evaluate(model, tasks.VALID)
+    assert after["log_loss"] < before["log_loss"]
+    assert [a.value for a in model.predict(tasks.VALID)] == answers
+    for other in (0.8 * best, 1.25 * best):
+        model.temperature.fill_(other)
+        assert gf.evaluate(model, tasks.VALID)["log_loss"] > after["log_loss"]
+    assert calibrate(model, tasks.VALID) == pytest.approx(best)  # whatever it was before
+
+
+def test_fit_calibrates_and_the_folder_keeps_it(tmp_path):
+    model = tasks.model()
+    gf.fit(model, tasks.TRAIN, tasks.VALID, tmp_path, epochs=2)
+    assert model.temperature != 1
+    again = gf.FusionModel.from_pretrained(tmp_path)
+    assert again.temperature == model.temperature
+    assert again.predict(tasks.TEST) == model.predict(tasks.TEST)
+
+
+def test_a_head_without_confidence_is_left_alone():
+    with gf.seeded(0):
+        model = gf.FusionModel(tasks.PLAN, gf.heads.Regress(), "sage", dim=8, layers=1)
+    assert calibrate(model, tasks.VALID) == 1
