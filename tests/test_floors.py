@@ -11,9 +11,9 @@ FLOORS = {
     "core": 0,
     "encoders": 1, "edges": 1, "fusion": 1, "rules": 1, "heads": 1, "kg": 1,
     "model": 2,
-    "training": 3, "explain": 3,
+    "training": 3, "explain": 3, "tables": 3,
     "qa": 4, "report": 4,
-    "demo": 5,
+    "demo": 5, "study": 5,
     "cli": 6,
 }  # fmt: skip
 DOORS = {

@@ -2,7 +2,7 @@
 
 import typer
 
-from graphfuse.cli import cache, demo, info, report
+from graphfuse.cli import cache, demo, info, report, study, tables
 
 app = typer.Typer(
     name="graphfuse",
@@ -14,6 +14,12 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command("demo")(demo.demo)
+app.command("init")(tables.init)
+app.command("check")(tables.check)
+app.command("train")(study.train)
+app.command("evaluate")(study.evaluate)
+app.command("predict")(study.predict)
+app.command("compare")(study.compare)
 app.command("report")(report.report)
 app.command("cache")(cache.cache)
 app.command("info")(info.info)

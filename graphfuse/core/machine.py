@@ -29,3 +29,13 @@ def found(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def peak_memory() -> str:
+    """The most main memory that this process has had so far, in GB."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return "not known"
+    unit = 1 if platform.system() == "Darwin" else 1024  # bytes there, kilobytes elsewhere
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.2f} GB"

@@ -4,6 +4,7 @@ from graphfuse.encoders.base import Encoder
 from graphfuse.encoders.cache import Cache
 from graphfuse.encoders.image import Image
 from graphfuse.encoders.ngrams import NGrams
+from graphfuse.encoders.table import Table
 from graphfuse.encoders.text import Text
 from graphfuse.encoders.vector import Vector
 
@@ -12,6 +13,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "text": Text,
     "ngrams": NGrams,
     "image": Image,
+    "table": Table,
 }
 
-__all__ = ["ENCODERS", "Cache", "Encoder", "Image", "NGrams", "Text", "Vector"]
+__all__ = ["ENCODERS", "Cache", "Encoder", "Image", "NGrams", "Table", "Text", "Vector"]

@@ -8,8 +8,9 @@ from statistics import fmean
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 from graphfuse.report.axis import Axis
-from graphfuse.report.numbers import Numbers, Row, Value
+from graphfuse.report.numbers import Numbers, Row
 from graphfuse.report.story import Hidden
+from graphfuse.report.unit import Value
 
 WIDE, HIGH = 200.0, 96.0  # of the plot in a panel of learning curves
 MANY = 6  # slices of a dimension that still fit in the main table

@@ -1,74 +1,16 @@
 """The numbers of the page, computed from the saved runs, in the units in which they are shown."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, pstdev, stdev
 
 from graphfuse.core.errors import InputError
-from graphfuse.training.comparison import Comparison, Run
+from graphfuse.report.unit import NOTHING, Unit, Value
+from graphfuse.training.comparison import Comparison
 
-NOTHING = "–"
 OTHER = "other"
-
-
-@dataclass(frozen=True)
-class Value:
-    """A mean over seeds, the length of its error bar, and how many test samples it rests on."""
-
-    mean: float
-    error: float
-    samples: int
-
-
-@dataclass(frozen=True)
-class Unit:
-    """How a metric is shown: accuracies and the like in percent, others with four digits or so."""
-
-    metric: str
-    lower: bool
-    percent: bool
-    digits: int
-
-    @classmethod
-    def of(cls, runs: Iterable[Run]) -> "Unit":
-        """Percent if high is good and all scores are 0 to 1."""
-        runs = list(runs)
-        metric, best = runs[0].metric, runs[0].best
-        values = [value for run in runs for value in run.scores.values() if math.isfinite(value)] or [0.0]
-        if best == "max" and min(values) >= 0 and max(values) <= 1:
-            return cls(metric, False, True, 1)
-        size = max(abs(fmean(run.scores.values())) for run in runs)
-        whole = math.floor(math.log10(size)) + 1 if size > 0 and math.isfinite(size) else 1
-        return cls(metric, best == "min", False, min(max(4 - whole, 0), 6))
-
-    @property
-    def factor(self) -> float:
-        """From a score to what is shown."""
-        return 100.0 if self.percent else 1.0
-
-    @property
-    def sign(self) -> str:
-        """Behind a number: a narrow space and the percent sign, or nothing."""
-        return "\u202f%" if self.percent else ""
-
-    @property
-    def label(self) -> str:
-        """The metric with its unit, and which way is better where that is not plain."""
-        return self.metric.replace("_", " ") + (", %" if self.percent else "") + (" (lower is better)" * self.lower)
-
-    def number(self, x: float) -> str:
-        """A shown number."""
-        return _minus(f"{x:,.{self.digits}f}") if math.isfinite(x) else NOTHING
-
-    def spread(self, value: Value) -> str:
-        """Mean ± error."""
-        return f"{self.number(value.mean)} ± {self.number(value.error)}" if math.isfinite(value.mean) else NOTHING
-
-    def gap(self, x: float) -> str:
-        """A difference, always with its sign."""
-        return _minus(f"{x:+,.{self.digits}f}") if math.isfinite(x) else NOTHING
 
 
 @dataclass(frozen=True)
@@ -192,7 +134,3 @@ def p_text(p: float) -> str:
     if math.isnan(p):
         return NOTHING
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "\u2212")

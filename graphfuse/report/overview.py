@@ -5,8 +5,9 @@ from pathlib import Path
 
 from graphfuse.core.files import write_bytes
 from graphfuse.report.figures import Bars
-from graphfuse.report.numbers import NOTHING, Row, Unit
+from graphfuse.report.numbers import Row
 from graphfuse.report.page import read
+from graphfuse.report.unit import NOTHING, Unit
 
 # Okabe and Ito's colours, told apart by colour-blind readers; the page has the same ones.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")

@@ -11,6 +11,7 @@ from graphfuse.core.files import write_text
 from graphfuse.report.figures import SHOWN, Bars, Costs, Curves, Slices
 from graphfuse.report.finding import finding, rivals
 from graphfuse.report.numbers import Numbers, p_text
+from graphfuse.report.outcome_figures import Outcomes
 from graphfuse.report.story import FILE, Picture, Story
 from graphfuse.training.comparison import FILE as ROWS
 from graphfuse.training.comparison import Comparison
@@ -19,16 +20,19 @@ PAGE = "report.html"
 
 
 def write_report(folder: str | Path) -> Path:
-    """Draws ``report.html`` from ``comparison.json`` and, where there is one, ``report.json``.
+    """Draws ``report.html`` from ``comparison.json`` and, where there are any, the other files of the folder.
+
+    These are ``report.json`` (a story), ``answers.jsonl``, ``missing.jsonl`` and ``metrics.jsonl`` (:mod:`.rows`).
 
     Raises:
         InputError: A file is missing or damaged, or names what the comparison does not have; the page that stood there
             is kept.
     """
     numbers, story = read(folder)
+    outcomes = Outcomes.open(folder, numbers)
     path = Path(folder) / PAGE
     try:
-        page = render(numbers, story)
+        page = render(numbers, story, outcomes)
     except InputError as error:
         raise InputError(f"{Path(folder) / FILE}: {error}") from None
     write_text(path, page)
@@ -46,7 +50,7 @@ def read(folder: str | Path) -> tuple[Numbers, Story]:
         raise InputError(f"{folder / ROWS}: {error}") from None
 
 
-def render(numbers: Numbers, story: Story) -> str:
+def render(numbers: Numbers, story: Story, outcomes: Outcomes) -> str:
     """The page as HTML; every text that came from outside is escaped, and there are no scripts."""
     against = rivals(numbers, story)
     drawn = [numbers.chosen, *dict.fromkeys(rival.row.method for rival in against)][:SHOWN]
@@ -67,6 +71,7 @@ def render(numbers: Numbers, story: Story) -> str:
         slices=[each for each in slices if each.values],
         curves=Curves.of(numbers),
         costs=Costs.of(numbers, story.hidden),
+        outcomes=outcomes,
         kind_ids={kind: i for i, kind in enumerate(dict.fromkeys(x.kind for c in story.cards for x in c.looked))},
         made=made(numbers, story.made),
     )

@@ -3,14 +3,15 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 
-EXPECTED = {str: "text", bool: "true or false", float: "a number"}
+EXPECTED = {str: "text", bool: "true or false", float: "a number", int: "a whole number"}
 
 
 def to_plain(value: Any) -> Any:
@@ -47,14 +48,16 @@ def from_plain(kind: Any, value: Any, place: str) -> Any:
         return {key: from_plain(args[1], part, f"{place}[{key!r}]") for key, part in entries}
     if kind is bytes:
         return _bytes(value, place)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind in (int, float) and isinstance(value, bool):
+        raise InputError(f"{place}: expected {EXPECTED[kind]}, got {value!r}.")
+    if kind is float and isinstance(value, int):
         return float(value)
     return _is(kind, value, place, EXPECTED[kind])
 
 
 def _record(kind: Any, value: Any, place: str) -> Any:
     _is(dict, value, place, "an object")
-    hints, known = get_type_hints(kind), {field.name: field for field in fields(kind)}
+    hints, known = _fields_of(kind)
     for name in value:
         if name not in known:
             raise InputError(f"{place}: there is no field {name!r}.{did_you_mean(name, known)}")
@@ -66,6 +69,12 @@ def _record(kind: Any, value: Any, place: str) -> Any:
         return kind(**parts)
     except InputError as error:
         raise InputError(f"{place}: {error}") from None
+
+
+@cache
+def _fields_of(kind: Any) -> tuple[dict[str, Any], dict[str, Field]]:
+    """The type and the field of each name; looked up once, since files may have many thousand records."""
+    return get_type_hints(kind), {field.name: field for field in fields(kind)}
 
 
 def _bytes(value: Any, place: str) -> bytes:

@@ -1,9 +1,26 @@
 """Training, measuring and comparing."""
 
-from graphfuse.training.compare import compare, compare_missing
-from graphfuse.training.comparison import Comparison
+from graphfuse.training.compare import answer_rows, compare, compare_missing, runs_of, save
+from graphfuse.training.comparison import Comparison, Run
 from graphfuse.training.fit import History, fit
-from graphfuse.training.measure import evaluate, look, measure
+from graphfuse.training.measure import Measured, evaluate, look, measure, measured, scores_of
 from graphfuse.training.missing import hide
 
-__all__ = ["Comparison", "History", "compare", "compare_missing", "evaluate", "fit", "hide", "look", "measure"]
+__all__ = [
+    "Comparison",
+    "History",
+    "Measured",
+    "Run",
+    "answer_rows",
+    "compare",
+    "compare_missing",
+    "evaluate",
+    "fit",
+    "hide",
+    "look",
+    "measure",
+    "measured",
+    "runs_of",
+    "save",
+    "scores_of",
+]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from graphfuse.core.answer import Answer
 from graphfuse.core.errors import InputError
 from graphfuse.core.files import write_lines
 from graphfuse.core.sample import Sample
@@ -14,7 +13,7 @@ from graphfuse.core.seed import seeded
 from graphfuse.model import FusionModel
 from graphfuse.training.comparison import Comparison, Run
 from graphfuse.training.fit import check_splits, fit
-from graphfuse.training.measure import evaluate, look
+from graphfuse.training.measure import Measured, evaluate, look
 from graphfuse.training.missing import Groups, hide
 
 ANSWERS, MISSING = "answers.jsonl", "missing.jsonl"
@@ -44,10 +43,27 @@ def compare(
     Raises:
         InputError: As :func:`fit`, or there is no method or no seed.
     """
+    runs, rows = runs_of(methods, train, valid, test, seeds, out, **budget)
+    comparison = Comparison(tuple(runs))
+    if out is not None:
+        save(comparison, rows, out)
+    return comparison
+
+
+def runs_of(
+    methods: Mapping[str, Callable[[], FusionModel]],
+    train: Sequence[Sample],
+    valid: Sequence[Sample],
+    test: Sequence[Sample],
+    seeds: Iterable[int],
+    out: str | Path | None,
+    **budget: Any,
+) -> tuple[list[Run], list[dict[str, Any]]]:
+    """The runs of :func:`compare`, and what each said of each test sample, as :func:`answer_rows` tells it."""
     seeds = list(seeds)
     if not methods or not seeds:
         raise InputError("compare needs at least one method and one seed.")
-    runs, told = [], []
+    runs, rows = [], []
     for seed in seeds:
         for name, make in methods.items():
             with seeded(seed):
@@ -57,15 +73,15 @@ def compare(
             history = fit(model, train, valid, folder, seed=seed, **budget)
             measured = look(model, test)
             runs.append(Run.of(name, seed, model, history, measured, test, budget.get("metric")))
-            told += [
-                _told(name, seed, *each) for each in zip(test, measured.answers, measured.values[model.head.metric])
-            ]
-    comparison = Comparison(tuple(runs))
-    if out is not None:
-        comparison.save(out)
-        if told[0]["confidence"] is not None and all(isinstance(line["said"], str) for line in told):
-            write_lines(Path(out) / ANSWERS, told)
-    return comparison
+            rows += answer_rows(runs[-1], measured, test)
+    return runs, rows
+
+
+def save(comparison: Comparison, rows: Sequence[Mapping[str, Any]], out: str | Path) -> None:
+    """Writes a comparison, and answers beside it where they are labels with a confidence."""
+    comparison.save(out)
+    if rows and all(isinstance(row["said"], str) and row["confidence"] is not None for row in rows):
+        write_lines(Path(out) / ANSWERS, rows)
 
 
 def compare_missing(
@@ -115,8 +131,11 @@ def compare_missing(
     return rows
 
 
-def _told(method: str, seed: int, sample: Sample, answer: Answer, right: Any) -> dict[str, Any]:
-    """One line of ``answers.jsonl``."""
-    truth = sample.target if isinstance(sample.target, tuple) else (sample.target,)
-    return {"method": method, "seed": seed, "name": sample.name, "said": answer.value, "confidence": answer.score,
-            "truth": [str(each) for each in truth], "right": bool(right)}  # fmt: skip
+def answer_rows(run: Run, measured: Measured, samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """What a run said of samples: ``method, seed, name, said, confidence, truth, right``, one row a sample."""
+    rows = []
+    for sample, answer, right in zip(samples, measured.answers, measured.values[run.metric].tolist()):
+        truth = sample.target if isinstance(sample.target, tuple) else (sample.target,)
+        said = {"name": sample.name, "said": answer.value, "confidence": answer.score, "right": bool(right)}
+        rows.append({"method": run.method, "seed": run.seed, **said, "truth": [str(each) for each in truth]})
+    return rows

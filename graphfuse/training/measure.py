@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,9 +38,13 @@ def look(model: FusionModel, samples: Sequence[Sample], batch_size: int = 64) ->
     """
     if not samples:
         raise InputError("There is no sample to evaluate on; the split is empty.")
-    head, parts, answers = model.head, dict[str, list[Tensor]](), list[Answer]()
-    head.check(samples)
-    scored = scores_of(model, samples, batch_size)
+    model.head.check(samples)
+    return measured(model.head, scores_of(model, samples, batch_size))
+
+
+def measured(head: Any, scored: Sequence[tuple[Tensor, Batch]]) -> Measured:
+    """What a head makes of scores, batch by batch."""
+    parts, answers = dict[str, list[Tensor]](), list[Answer]()
     for scores, batch in scored:
         values = head.measure(scores, batch)
         values["loss"] = head.loss(scores, batch).expand(len(batch))

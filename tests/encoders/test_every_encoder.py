@@ -20,6 +20,7 @@ TEXTS = [
     "borders borders",
     "flag",
 ]
+UNCACHED = ("vector", "table")  # they compute nothing
 
 
 def pictures(count: int = 5) -> list[torch.Tensor]:
@@ -32,6 +33,7 @@ def cases(tiny_bert):
     """Name -> encoders, each with options and values: add a line for a new encoder."""
     small = {"weights": "random", "size": 64, "grid": 2}
     vectors = [np.arange(3.0), np.ones((2, 3)), None, [4, 5, 6]]
+    cells = [{"size": 1.5, "site": "north"}, {"size": "3", "site": None}, {"site": "west"}, None, {"age": ""}, {}]
     return {
         "vector": [({"width": 3}, vectors)],
         "text": [({"model": str(tiny_bert), "nodes": nodes}, TEXTS) for nodes in ("tokens", "one")],
@@ -39,6 +41,9 @@ def cases(tiny_bert):
         "image": [
             (small, [*pictures(), None]),
             ({**small, "model": "shufflenet_v2_x0_5", "grid": 0}, [None, *pictures(2)]),
+        ],
+        "table": [
+            ({"numeric": {"size": (2.0, 0.5), "age": (40, 0)}, "categorical": {"site": ("north", "south")}}, cells)
         ],
     }
 
@@ -105,8 +110,8 @@ def test_training_mode_changes_nothing(each):
 
 def test_the_second_run_reads_the_cache(each, monkeypatch):
     for encoder, values in each:
-        if encoder.name == "vector":
-            continue  # computes nothing
+        if encoder.name in UNCACHED:
+            continue
         before = encoder.encode(values)
         again = ENCODERS[encoder.name](**encoder.config())
         monkeypatch.setattr(again, "prepare", None)
@@ -120,7 +125,7 @@ def test_equal_values_are_encoded_once(each, monkeypatch):
         prepare = encoder.prepare
         monkeypatch.setattr(encoder, "prepare", lambda v, n=None, p=prepare, s=seen: s.extend(v) or p(v, n))
         encoder.encode([values[0] if values[0] is not None else values[1]] * 5, cache=False)
-        assert len(seen) == (5 if encoder.name == "vector" else 1)
+        assert len(seen) == (5 if encoder.name in UNCACHED else 1)
 
 
 def test_config_is_json_that_builds_the_same_encoder(each):
@@ -143,6 +148,8 @@ def test_every_setting_that_changes_features_changes_the_id(tiny_bert):
         ENCODERS["text"](str(tiny_bert), max_tokens=8),
         ENCODERS["image"](**picture), ENCODERS["image"](**{**picture, "grid": 1}), ENCODERS["image"](**picture, seed=1),
         ENCODERS["image"](**{**picture, "size": 96}), ENCODERS["image"](**picture, model="shufflenet_v2_x0_5"),
+        ENCODERS["table"]({"a": (0, 1), "b": (0, 1)}, {}), ENCODERS["table"]({"b": (0, 1), "a": (0, 1)}, {}),
+        ENCODERS["table"]({"a": (0, 2), "b": (0, 1)}, {}), ENCODERS["table"]({}, {"a": "xy"}),
     ]  # fmt: skip
     assert len({encoder.id for encoder in encoders}) == len(encoders)
 

@@ -1,6 +1,7 @@
 """Small comparisons with known numbers, and a story whose every text would break a page that does not escape."""
 
 import io
+import json
 import random
 from html.parser import HTMLParser
 from pathlib import Path
@@ -56,6 +57,51 @@ def story_of(seeds: int = 3) -> Story:
     )
 
 
+def answers_of(methods: dict[str, float], seeds: int, labels: list[str], samples: int = 60) -> list[dict]:
+    """Answers with confidences over the whole range; in each run one sample's label never occurred in training."""
+    rng, rows = random.Random(1), []
+    for method, level in methods.items():
+        for seed in range(seeds):
+            for i in range(samples):
+                truth = [labels[int(len(labels) * rng.random() ** 2)]] if i else []
+                right = bool(truth) and rng.random() < level
+                said = truth[0] if right else rng.choice([label for label in labels if label not in truth])
+                rows.append({"method": method, "seed": seed, "name": f"test/{i}", "said": said, "truth": truth,
+                             "confidence": rng.random(), "right": right})  # fmt: skip
+    return rows
+
+
+def missing_of(methods: dict[str, float], seeds: int, metric: str = "accuracy") -> list[dict]:
+    """The less the more is hidden in test, and less so with as much hidden in training."""
+    rng = random.Random(2)
+    return [
+        {"method": method, "seed": seed, "train": train, "test": test, "metric": metric,
+         "value": level * (1 - test * (1 - train)) + 0.01 * rng.random()}
+        for method, level in methods.items() for seed in range(seeds)
+        for train in (0.0, 0.3) for test in (0.0, 0.25, 0.5)
+    ]  # fmt: skip
+
+
+def metrics_of(methods: dict[str, float], seeds: int) -> list[dict]:
+    """Two that are better the higher, two the lower."""
+    values = {"macro_f1": 0.9, "auc": 0.95, "calibration_error": 0.1, "log_loss": 1.5}
+    return [
+        {"method": method, "seed": seed, "metric": metric, "value": level * value + 0.001 * seed}
+        for method, level in methods.items() for seed in range(seeds) for metric, value in values.items()
+    ]  # fmt: skip
+
+
+def write_lines(path: Path, rows: list[dict]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+
+
+def write_outcomes(folder: Path, methods: dict[str, float], seeds: int, labels: list[str]) -> None:
+    """All three files."""
+    write_lines(folder / "answers.jsonl", answers_of(methods, seeds, labels))
+    write_lines(folder / "missing.jsonl", missing_of(methods, seeds))
+    write_lines(folder / "metrics.jsonl", metrics_of(methods, seeds))
+
+
 class Page(HTMLParser):
     """What a browser would make of a page: tags with their attributes, texts, and the rows of tables."""
 
@@ -83,6 +129,10 @@ class Page(HTMLParser):
         self.texts.append(data)
         if self.rows and self.rows[-1]:
             self.rows[-1][-1] += data
+
+    def cells(self) -> list[list[str]]:
+        """The cells of each row, white space as one space."""
+        return [[" ".join(cell.split()) for cell in row] for row in self.rows]
 
     def row(self, start: str, which: int = 0) -> list[str]:
         """The cells behind the first one, of a row whose first cell starts with ``start`` (a star is ignored)."""

@@ -1,0 +1,73 @@
+"""What every fusion has to beat: the most common answer, and each modality alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphfuse.core.sample import Sample, collate
+from graphfuse.core.seed import seeded
+from graphfuse.heads import Classify, MultiLabel
+from graphfuse.study.study import Study
+from graphfuse.training import Run, answer_rows, fit, measured, scores_of
+
+MAJORITY = "majority"
+BATCH = 256
+
+
+def majority(study: Study, seed: int, name: str = MAJORITY) -> tuple[Run, list[dict[str, Any]]]:
+    """Answers every sample alike, from what training targets are like; the run, and its rows of answers."""
+    head, scores = study.head, prior(study.head, study.samples["train"])
+    said = {split: measured(head, _constant(study, scores, study.samples[split])) for split in ("valid", "test")}
+    decides = study.spec.target.metric or head.metric
+    values = dict(zip([s.name for s in study.samples["test"]], said["test"].values[head.metric].tolist()))
+    run = Run(name, seed, head.metric, head.metrics[head.metric], said["valid"].metrics, values,
+              decides=(decides, head.metrics[decides]), test=said["test"].metrics)  # fmt: skip
+    return run, answer_rows(run, said["test"], study.samples["test"])
+
+
+def alone(study: Study, source: str, seed: int, out: Path) -> tuple[Run, list[dict[str, Any]]]:
+    """One modality alone under the same budget; a sample that lacks it gets the common answer.
+
+    The kinds of the modality are joined by ``concat``, which with one kind is a classifier of the mean of its nodes.
+    """
+    name, kinds = f"only {source}", study.sources[source]
+    others = [kind for kind in study.encoders if kind not in kinds]
+    seen = {split: [s.without(*others) for s in own] for split, own in study.samples.items()}
+    having = {split: [s for s in own if s.nodes] for split, own in seen.items()}
+    if not having["train"] or not having["valid"]:
+        return majority(study, seed, name)
+    with seeded(seed):
+        model = study.maker("concat", kinds)()
+    history = fit(model, having["train"], having["valid"], out, seed=seed, **study.budget)
+    scores, found = prior(study.head, study.samples["train"]), {}
+    for split in ("valid", "test"):
+        lacking = [whole for whole, own in zip(study.samples[split], seen[split]) if not own.nodes]
+        scored = [*(scores_of(model, having[split]) if having[split] else []), *_constant(study, scores, lacking)]
+        found[split] = measured(study.head, scored), [*having[split], *lacking]
+    said, samples = found["test"]
+    run = Run.of(name, seed, model, history, said, samples, study.spec.target.metric)
+    return replace(run, valid=found["valid"][0].metrics), answer_rows(run, said, samples)
+
+
+def prior(head: Any, train: Sequence[Sample]) -> Tensor:
+    """The scores that say what training targets are like, ``[C]``: log shares, log odds, or the mean."""
+    if isinstance(head, Classify | MultiLabel):
+        counts = torch.full((len(head.labels),), 0.5)
+        for sample in train:
+            for label in sample.target if isinstance(sample.target, tuple) else (sample.target,):
+                counts[head.labels.index(label)] += 1
+        share = counts / (len(train) + 1)
+        return share.log() if isinstance(head, Classify) else share.clamp(max=1 - 1e-6).logit()
+    return torch.zeros(1)
+
+
+def _constant(study: Study, scores: Tensor, samples: Sequence[Sample]) -> list[tuple[Tensor, Any]]:
+    schema = study.maker("concat")().schema
+    parts = [samples[i : i + BATCH] for i in range(0, len(samples), BATCH)]
+    return [(scores.expand(len(part), -1), collate(part, schema)) for part in parts]

@@ -1,0 +1,78 @@
+"""Fusions compared on a table, beside the most common answer and each modality alone, under one budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from graphfuse.core.catalog import look_up
+from graphfuse.core.errors import InputError
+from graphfuse.core.files import write_json
+from graphfuse.core.machine import peak_memory
+from graphfuse.fusion import FUSIONS
+from graphfuse.model import FusionModel
+from graphfuse.report import write_report
+from graphfuse.study.baselines import alone, majority
+from graphfuse.study.facts import facts_of
+from graphfuse.study.story import tell
+from graphfuse.study.study import SPLITS, Study
+from graphfuse.study.train import fresh
+from graphfuse.tables.spec import Spec
+from graphfuse.training import Comparison, compare_missing, runs_of, save
+from graphfuse.training.missing import check_share
+
+
+def compare(spec: Spec, fusions: Sequence[str], seeds: Sequence[int], out: Path, missing: Sequence[float] = (),
+            resume: bool = False, command: str = "") -> Comparison:  # fmt: skip
+    """Trains each fusion with each seed, and each modality alone; writes rows, curves and the page.
+
+    Args:
+        spec: Table, kinds and budget; the fusion it names is not added to ``fusions``, but its options hold for it.
+        fusions: Names in ``gf.FUSIONS``.
+        seeds: Of initial weights, order and dropout.
+        out: Folder of the comparison; what was finished there is not trained again with ``resume``.
+        missing: Shares, 0 to 1, with which modalities are hidden at random in training and in test, every pair.
+        resume: Take up or complete what is in the folder.
+        command: Recorded.
+
+    Raises:
+        InputError: A fusion is unknown, a share is not between 0 and 1, or as :func:`graphfuse.study.train`.
+    """
+    if not fusions or not seeds:
+        raise InputError("compare needs at least one fusion and one seed.")
+    for name in fusions:
+        look_up(FUSIONS, name, "fusion")
+    for share in missing:
+        check_share("--missing", share)
+    fresh(out, resume)
+    study = Study.open(spec)
+    train, valid, test = (study.samples[split] for split in SPLITS)
+    methods = {name: study.maker(name) for name in dict.fromkeys(fusions)}
+    runs, rows = [], []
+    for seed in seeds:
+        floors = [majority(study, seed)]
+        if len(study.sources) > 1:
+            floors += [alone(study, source, seed, _folder(out, source, seed)) for source in study.sources]
+        for run, said in floors:
+            runs.append(run)
+            rows += said
+        found, said = runs_of(methods, train, valid, test, [seed], out, **study.budget)
+        runs += found
+        rows += said
+    comparison = Comparison(tuple(runs))
+    save(comparison, rows, out)
+    if missing:
+        together = list(study.sources.values())
+        compare_missing(methods, train, valid, test, missing, seeds, out, together, **study.budget)
+    chosen = Comparison(tuple(run for run in runs if run.method in methods)).chosen()
+    models = {seed: FusionModel.from_pretrained(out / chosen / f"seed-{seed}") for seed in seeds}
+    tell(out, study, comparison, models, command)
+    facts = facts_of(study, seeds[0], command) | {"seeds": list(seeds), "config": spec.to_dict()}
+    write_json(out / "run.json", {**facts, "peak_memory": peak_memory()})
+    write_report(out)
+    return comparison
+
+
+def _folder(out: Path, source: str, seed: int) -> Path:
+    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in source)
+    return out / f"only-{safe}" / f"seed-{seed}"

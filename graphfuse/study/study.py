@@ -1,0 +1,104 @@
+"""A table as one experiment: its samples by split, the head, and untrained models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, pstdev
+from typing import Any
+
+from graphfuse.core.graph import Schema
+from graphfuse.core.relations import AllPairs
+from graphfuse.core.sample import Sample
+from graphfuse.encoders import Encoder, NGrams, Text
+from graphfuse.heads import Classify, MultiLabel, Regress, balanced
+from graphfuse.model import FusionModel
+from graphfuse.tables.data import Data, load
+from graphfuse.tables.samples import encoders_of, samples_of
+from graphfuse.tables.spec import Spec
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A spec with its table, encoded.
+
+    Attributes:
+        spec: What was asked.
+        data: The table's rows, targets and splits.
+        encoders: kind -> encoder.
+        samples: split -> samples with targets.
+        head: Of the task.
+    """
+
+    spec: Spec
+    data: Data
+    encoders: Mapping[str, Encoder]
+    samples: Mapping[str, list[Sample]]
+    head: Any
+
+    @classmethod
+    def open(cls, spec: Spec) -> Study:
+        """Reads, checks and encodes a table; frozen features come from the cache where they were computed before.
+
+        Raises:
+            InputError: The table or a file that it names is not as the spec says.
+        """
+        data = load(spec)
+        encoders = encoders_of(spec, data)
+        every = samples_of(data.rows, spec.nodes, encoders, data.folder, data.targets)
+        samples = {split: [every[i] for i in data.splits[split]] for split in SPLITS}
+        return cls(spec, data, encoders, samples, _head(spec, data, samples["train"]))
+
+    @property
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """The modalities as a user sees them: columns -> the kinds that are read from them."""
+        sources: dict[str, tuple[str, ...]] = {}
+        for node in self.spec.nodes:
+            name = node.column or node.kind
+            sources[name] = (*sources.get(name, ()), node.kind)
+        return sources
+
+    def maker(self, fusion: str | None = None, kinds: Sequence[str] = ()) -> Callable[[], FusionModel]:
+        """A function that makes an untrained model; of some kinds only, if any are given."""
+        return lambda: self._model(fusion, kinds or list(self.encoders))
+
+    def _model(self, fusion: str | None, kinds: Sequence[str]) -> FusionModel:
+        plan, trained = self.spec.fusion, {k: e for k, e in self.encoders.items() if e.trainable and k in kinds}
+        width = {
+            kind: self.encoders[kind].raw_width if kind in trained else self.encoders[kind].width for kind in kinds
+        }
+        schema = Schema(width, [AllPairs(source, target) for source in kinds for target in kinds])
+        options = plan.options if fusion in (None, plan.name) else {}
+        return FusionModel(schema, self.head, fusion or plan.name, plan.dim, plan.layers, dropout=plan.dropout,
+                           encoders=trained, **options)  # fmt: skip
+
+    @property
+    def budget(self) -> dict[str, Any]:
+        """Options of ``gf.fit``."""
+        own = self.spec.training
+        return {"epochs": own.epochs, "batch_size": own.batch_size, "learning_rate": own.learning_rate,
+                "weight_decay": own.weight_decay, "patience": own.patience, "metric": self.spec.target.metric,
+                "modality_dropout": own.modality_dropout}  # fmt: skip
+
+
+def _head(spec: Spec, data: Data, train: Sequence[Sample]) -> Any:
+    target = spec.target
+    if target.task == "regress":
+        values = [float(sample.target) for sample in train]
+        return Regress(fmean(values), pstdev(values) or 1.0)
+    if target.task == "multilabel":
+        return MultiLabel(data.labels)
+    weights = balanced(data.labels, [s.target for s in train]) if target.class_weights == "balanced" else None
+    head = Classify(data.labels, weights)
+    return replace(head, features=_meanings(spec, data.labels)) if target.label_text else head
+
+
+def _meanings(spec: Spec, labels: Sequence[str]) -> Any:
+    """What labels mean by their own words: as the spec's text encoder reads them, or by their characters."""
+    import torch
+
+    options = next((node.options for node in spec.nodes if node.encoder == "text"), None)
+    encoder = Text(options.get("model", "minilm"), nodes="one") if options is not None else NGrams()
+    return torch.cat(encoder.encode(list(labels)))

