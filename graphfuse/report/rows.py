@@ -9,8 +9,11 @@ from typing import Any, TypeVar
 
 from graphfuse.core.errors import InputError
 from graphfuse.report.plain import from_plain
+from graphfuse.training.compare import MISSING
+from graphfuse.training.told import ANSWERS, METRICS
 
-ANSWERS, MISSING, METRICS = "answers.jsonl", "missing.jsonl", "metrics.jsonl"
+__all__ = ["ANSWERS", "METRICS", "MISSING", "AnswerRow", "MetricRow", "MissingRow", "read_rows"]
+
 
 Kind = TypeVar("Kind")
 

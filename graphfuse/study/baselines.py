@@ -14,24 +14,24 @@ from graphfuse.core.sample import Sample, collate
 from graphfuse.core.seed import seeded
 from graphfuse.heads import Classify, MultiLabel
 from graphfuse.study.study import Study
-from graphfuse.training import Run, answer_rows, fit, measured, scores_of
+from graphfuse.training import Run, Told, fit, measured, scores_of
 
 MAJORITY = "majority"
 BATCH = 256
 
 
-def majority(study: Study, seed: int, name: str = MAJORITY) -> tuple[Run, list[dict[str, Any]]]:
-    """Answers every sample alike, from what training targets are like; the run, and its rows of answers."""
+def majority(study: Study, seed: int, name: str = MAJORITY) -> tuple[Run, Told]:
+    """Answers every sample alike, from what training targets are like; the run, and what it said."""
     head, scores = study.head, prior(study.head, study.samples["train"])
     said = {split: measured(head, _constant(study, scores, study.samples[split])) for split in ("valid", "test")}
     decides = study.spec.target.metric or head.metric
     values = dict(zip([s.name for s in study.samples["test"]], said["test"].values[head.metric].tolist()))
     run = Run(name, seed, head.metric, head.metrics[head.metric], said["valid"].metrics, values,
-              decides=(decides, head.metrics[decides]), test=said["test"].metrics)  # fmt: skip
-    return run, answer_rows(run, said["test"], study.samples["test"])
+              decides=(decides, head.metrics[decides]))  # fmt: skip
+    return run, Told.of(run, said["test"], study.samples["test"])
 
 
-def alone(study: Study, source: str, seed: int, out: Path) -> tuple[Run, list[dict[str, Any]]]:
+def alone(study: Study, source: str, seed: int, out: Path) -> tuple[Run, Told]:
     """One modality alone under the same budget; a sample that lacks it gets the common answer.
 
     The kinds of the modality are joined by ``concat``, which with one kind is a classifier of the mean of its nodes.
@@ -52,7 +52,7 @@ def alone(study: Study, source: str, seed: int, out: Path) -> tuple[Run, list[di
         found[split] = measured(study.head, scored), [*having[split], *lacking]
     said, samples = found["test"]
     run = Run.of(name, seed, model, history, said, samples, study.spec.target.metric)
-    return replace(run, valid=found["valid"][0].metrics), answer_rows(run, said, samples)
+    return replace(run, valid=found["valid"][0].metrics), Told.of(run, said, samples)
 
 
 def prior(head: Any, train: Sequence[Sample]) -> Tensor:

@@ -18,7 +18,7 @@ from graphfuse.study.story import tell
 from graphfuse.study.study import SPLITS, Study
 from graphfuse.study.train import fresh
 from graphfuse.tables.spec import Spec
-from graphfuse.training import Comparison, compare_missing, runs_of, save
+from graphfuse.training import Comparison, Run, Told, compare_missing, runs_of
 from graphfuse.training.missing import check_share
 
 
@@ -48,19 +48,20 @@ def compare(spec: Spec, fusions: Sequence[str], seeds: Sequence[int], out: Path,
     study = Study.open(spec)
     train, valid, test = (study.samples[split] for split in SPLITS)
     methods = {name: study.maker(name) for name in dict.fromkeys(fusions)}
-    runs, rows = [], []
+    runs, told = list[Run](), Told()
     for seed in seeds:
         floors = [majority(study, seed)]
         if len(study.sources) > 1:
             floors += [alone(study, source, seed, _folder(out, source, seed)) for source in study.sources]
         for run, said in floors:
             runs.append(run)
-            rows += said
+            told += said
         found, said = runs_of(methods, train, valid, test, [seed], out, **study.budget)
         runs += found
-        rows += said
+        told += said
     comparison = Comparison(tuple(runs))
-    save(comparison, rows, out)
+    comparison.save(out)
+    told.save(out)
     if missing:
         together = list(study.sources.values())
         compare_missing(methods, train, valid, test, missing, seeds, out, together, **study.budget)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
@@ -40,12 +41,14 @@ class Study:
 
     @classmethod
     def open(cls, spec: Spec) -> Study:
-        """Reads, checks and encodes a table; frozen features come from the cache where they were computed before.
+        """Reads, checks and encodes a table; notes on how it was read go to stderr, frozen features come from the cache.
 
         Raises:
             InputError: The table or a file that it names is not as the spec says.
         """
         data = load(spec)
+        for note in data.notes:
+            print(note, file=sys.stderr)
         encoders = encoders_of(spec, data)
         every = samples_of(data.rows, spec.nodes, encoders, data.folder, data.targets)
         samples = {split: [every[i] for i in data.splits[split]] for split in SPLITS}

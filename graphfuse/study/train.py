@@ -12,7 +12,7 @@ from graphfuse.study.facts import finish
 from graphfuse.study.story import tell
 from graphfuse.study.study import Study
 from graphfuse.tables.spec import Spec
-from graphfuse.training import Comparison, Run, answer_rows, fit, look, save
+from graphfuse.training import Comparison, Run, Told, fit, look
 from graphfuse.training.fit import check_splits
 
 MADE = ("config.json", "checkpoint.safetensors", "comparison.json")
@@ -46,9 +46,11 @@ def train(spec: Spec, out: Path, seed: int = 0, resume: bool = False, command: s
     run = Run.of(spec.fusion.name, seed, model, history, measured, study.samples["test"], spec.target.metric)
     metrics = {"valid": history.metrics, "test": measured.metrics}
     finish(out, model, study, metrics, seed, command)
-    floor, floor_rows = majority(study, seed)
-    save(Comparison((floor, run)), [*floor_rows, *answer_rows(run, measured, study.samples["test"])], out)
-    tell(out, study, Comparison((floor, run)), {seed: model}, command)
+    floor, told = majority(study, seed)
+    comparison = Comparison((floor, run))
+    comparison.save(out)
+    (told + Told.of(run, measured, study.samples["test"])).save(out)
+    tell(out, study, comparison, {seed: model}, command)
     write_report(out)
     return metrics
 

@@ -19,6 +19,7 @@ TARGETS = ("label", "labels", "target", "class", "y", "answer")
 SEPARATORS = (";", "|")
 OFTEN = 0.1  # the share of targets with a separator that makes the task multilabel
 FEW = 20  # different whole numbers up to which a target is taken for labels
+ROWS_SEEN = 20_000  # about 600 steps; a small table needs many epochs, a large one few
 MODEL = """
 [fusion]
 name = "hgt"
@@ -27,11 +28,11 @@ layers = 2
 dropout = 0.1
 
 [training]
-epochs = 30
+epochs = {epochs}  # {why}
 batch_size = 32
 learning_rate = 1e-3
 weight_decay = 0.01
-patience = 10
+patience = {patience}
 modality_dropout = 0.0
 """
 
@@ -63,7 +64,13 @@ def infer(table: str | Path | Frame, target: str | None = None, folder: str | Pa
     lines += ["", "[rows]", *_rows(guesses), *_nodes(guesses, frame.columns)]
     reasons_told = [f"{target}: the target, {task['task']}: {why}"]
     reasons_told += [f"{each.column}: {_called(each)}: {each.why}" for each in guesses]
-    return "\n".join(lines) + "\n" + MODEL, reasons_told
+    return "\n".join(lines) + "\n" + _model(len(frame.rows)), reasons_told
+
+
+def _model(rows: int) -> str:
+    """Fusion and budget: more epochs for a smaller table."""
+    epochs = min(100, max(20, round(ROWS_SEEN / rows)))
+    return MODEL.format(epochs=epochs, patience=epochs // 2, why=f"for {rows:,} rows")
 
 
 def _target(frame: Frame, target: str | None) -> str:

@@ -13,10 +13,11 @@ from graphfuse.core.seed import seeded
 from graphfuse.model import FusionModel
 from graphfuse.training.comparison import Comparison, Run
 from graphfuse.training.fit import check_splits, fit
-from graphfuse.training.measure import Measured, evaluate, look
+from graphfuse.training.measure import evaluate, look
 from graphfuse.training.missing import Groups, hide
+from graphfuse.training.told import Told
 
-ANSWERS, MISSING = "answers.jsonl", "missing.jsonl"
+MISSING = "missing.jsonl"
 
 
 def compare(
@@ -36,17 +37,18 @@ def compare(
         valid: Decides the epoch, as in :func:`fit`.
         test: Measured with the chosen weights.
         seeds: Of the initial weights, the order of samples and dropout.
-        out: Folder for ``comparison.json`` and ``answers.jsonl`` (what each run said of each test sample); each run
-            gets ``out/method/seed-N``, and one that was finished there is not trained again.
+        out: Folder for ``comparison.json``, ``answers.jsonl`` (what each run said of each test sample) and
+            ``metrics.jsonl``; each run gets ``out/method/seed-N``, and one that was finished is not trained again.
         budget: Options of :func:`fit`, the same for all methods.
 
     Raises:
         InputError: As :func:`fit`, or there is no method or no seed.
     """
-    runs, rows = runs_of(methods, train, valid, test, seeds, out, **budget)
+    runs, told = runs_of(methods, train, valid, test, seeds, out, **budget)
     comparison = Comparison(tuple(runs))
     if out is not None:
-        save(comparison, rows, out)
+        comparison.save(out)
+        told.save(out)
     return comparison
 
 
@@ -58,12 +60,12 @@ def runs_of(
     seeds: Iterable[int],
     out: str | Path | None,
     **budget: Any,
-) -> tuple[list[Run], list[dict[str, Any]]]:
-    """The runs of :func:`compare`, and what each said of each test sample, as :func:`answer_rows` tells it."""
+) -> tuple[list[Run], Told]:
+    """The runs of :func:`compare`, and what each said of the test split."""
     seeds = list(seeds)
     if not methods or not seeds:
         raise InputError("compare needs at least one method and one seed.")
-    runs, rows = [], []
+    runs, told = list[Run](), Told()
     for seed in seeds:
         for name, make in methods.items():
             with seeded(seed):
@@ -73,15 +75,8 @@ def runs_of(
             history = fit(model, train, valid, folder, seed=seed, **budget)
             measured = look(model, test)
             runs.append(Run.of(name, seed, model, history, measured, test, budget.get("metric")))
-            rows += answer_rows(runs[-1], measured, test)
-    return runs, rows
-
-
-def save(comparison: Comparison, rows: Sequence[Mapping[str, Any]], out: str | Path) -> None:
-    """Writes a comparison, and answers beside it where they are labels with a confidence."""
-    comparison.save(out)
-    if rows and all(isinstance(row["said"], str) and row["confidence"] is not None for row in rows):
-        write_lines(Path(out) / ANSWERS, rows)
+            told += Told.of(runs[-1], measured, test)
+    return runs, told
 
 
 def compare_missing(
@@ -128,14 +123,4 @@ def compare_missing(
                                  "value": value})  # fmt: skip
     if out is not None:
         write_lines(Path(out) / MISSING, rows)
-    return rows
-
-
-def answer_rows(run: Run, measured: Measured, samples: Sequence[Sample]) -> list[dict[str, Any]]:
-    """What a run said of samples: ``method, seed, name, said, confidence, truth, right``, one row a sample."""
-    rows = []
-    for sample, answer, right in zip(samples, measured.answers, measured.values[run.metric].tolist()):
-        truth = sample.target if isinstance(sample.target, tuple) else (sample.target,)
-        said = {"name": sample.name, "said": answer.value, "confidence": answer.score, "right": bool(right)}
-        rows.append({"method": run.method, "seed": run.seed, **said, "truth": [str(each) for each in truth]})
     return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,6 @@ class Run:
         history: Rows of training.
         decides: The validation metric that chose the epoch and chooses the method, and whether its ``max`` or ``min``
             is best; that of ``metric`` if left out.
-        test: Test metrics of the chosen epoch.
     """
 
     method: str
@@ -51,7 +50,6 @@ class Run:
     seconds: float = 0.0
     history: tuple[dict[str, Any], ...] = ()
     decides: tuple[str, str] | None = None
-    test: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, method: str, seed: int, model: FusionModel, history: History, measured: Measured,
@@ -63,7 +61,7 @@ class Run:
         seconds = sum(row["seconds"] for row in history.rows)
         known, decides = model.head.metrics, decides or metric
         return cls(method, seed, metric, known[metric], history.metrics, scores, parameters, seconds, history.rows,
-                   (decides, known[decides]), measured.metrics)  # fmt: skip
+                   (decides, known[decides]))  # fmt: skip
 
 
 @dataclass(frozen=True)

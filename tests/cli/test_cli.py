@@ -14,7 +14,7 @@ from graphfuse.cli import THREADS, run
 from graphfuse.encoders import ENCODERS
 from graphfuse.training.comparison import Comparison, Run
 
-COMMANDS = {"demo", "report", "cache", "info"}
+COMMANDS = {"demo", "init", "check", "train", "evaluate", "predict", "compare", "report", "cache", "info"}
 THREADS_OF_A_COMMAND = """
 import os, sys
 import graphfuse.cli as cli
