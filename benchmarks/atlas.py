@@ -13,7 +13,7 @@ from graphfuse.demo.show import COLUMNS, demo
 from graphfuse.report import Story
 
 
-def run(out: Path, seeds: Iterable[int], quick: bool, command: str) -> list[dict[str, object]]:
+def run(name: str, out: Path, seeds: Iterable[int], quick: bool, command: str) -> list[dict[str, object]]:
     seeds = list(seeds)
     comparison = demo(out, "quick" if quick else "full", "en", seeds)
     parts = Story.open(out).slices

@@ -24,7 +24,7 @@ SIZES, WIDTH, SAMPLES, K = {"text": 20, "image": 49, "audio": 30, "entity": 10},
 WAYS = {"complete": (gf.AllPairs, False), "listed": (gf.AllPairs, True), "nearest": (partial(gf.Nearest, k=K), True)}
 
 
-def run(out: Path, seeds: Iterable[int], quick: bool, command: str) -> list[dict[str, object]]:
+def run(name: str, out: Path, seeds: Iterable[int], quick: bool, command: str) -> list[dict[str, object]]:
     torch.set_num_threads(2)
     found = []
     seeds = list(seeds)

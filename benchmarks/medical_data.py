@@ -50,8 +50,8 @@ def vqa_rad(folder: str | Path, protocol: Protocol = "published") -> list[Row]:
     """VQA-RAD with a validation split carved out of training; the test split is the published one in each protocol.
 
     ``published``: all training rows, 292 of which reword a test question on its picture. ``strict``: without these.
-    ``unseen``: without all rows whose picture is in the test. Validation is drawn as the test is apart from training: by
-    row for ``published``, by group (all wordings of a question together) for ``strict``, by picture for ``unseen``.
+    ``unseen``: without all rows whose picture is in the test. Validation is as far from training as the test is: drawn
+    by row for ``published``, by group (all wordings of a question) for ``strict``, by picture for ``unseen``.
 
     Raises:
         InputError: The protocol is unknown, or a file is missing or broken.

@@ -1,6 +1,6 @@
 """Runs a benchmark by name and writes its rows.
 
-Each benchmark is a module of this folder with a function ``run(out, seeds, quick, command) -> rows``.
+A benchmark is a function ``run(name, out, seeds, quick, command) -> rows`` of a module of this folder.
 """
 
 import argparse
@@ -15,9 +15,22 @@ from graphfuse.core.errors import InputError
 
 BENCHMARKS = {
     "atlas": "accuracy of every method of the demo",
-    "survival": "training killed at random moments and taken up again, compared bit for bit",
     "batching": "building a batch, against one HeteroData a sample and PyG's Batch",
+    "survival": "training killed at random moments and taken up again, compared bit for bit",
+    "features": "features of texts and pictures read from the cache, against computing them",
+    "slake_en": "medical questions about pictures, English",
+    "slake_zh": "medical questions about pictures, Chinese",
+    "vqa_rad": "questions about radiology, the published split, which leaks",
+    "vqa_rad_strict": "the same without reworded test questions in training",
+    "vqa_rad_unseen": "the same with no picture of the test in training",
+    "rosmap": "Alzheimer's from three omics, the official split",
+    "rosmap_cv": "the same by ten repeats of five-fold cross-validation",
+    "recipes_en": "tags of English dishes from words and pictures",
+    "recipes_zh": "category of Chinese dishes from words and pictures",
+    "cremad_votes": "emotion from judgements of voice and of face",
 }
+OWN = ("atlas", "batching", "survival", "features")
+"""Those with a module of their name; all others are tables, in ``benchmarks.tables``."""
 
 
 def main(words: list[str]) -> int:
@@ -38,14 +51,19 @@ def main(words: list[str]) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    module = importlib.import_module(f"benchmarks.{options.name}")  # loads torch
+    module = importlib.import_module(f"benchmarks.{options.name if options.name in OWN else 'tables'}")  # loads torch
     rows = importlib.import_module("benchmarks.rows")
     out = options.out or Path("runs") / f"bench-{options.name}{'-quick' if options.quick else ''}"
-    found = module.run(out, range(options.seeds), options.quick, f"python -m benchmarks.run {' '.join(words)}")
+    command = f"python -m benchmarks.run {' '.join(words)}"
+    try:
+        found = module.run(options.name, out, range(options.seeds), options.quick, command)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
     path = rows.write(options.name, found, out if options.quick else rows.FOLDER)
     for each in found:
         value = f"{each['mean']:.4g} ± {each['std']:.2g}"
-        name = f"{each['task']:<10} {each['method']:<18} {each['metric']:<36}"
+        name = f"{each['task']:<14} {each['method']:<18} {each['metric']:<36}"
         print(json.dumps(each, ensure_ascii=False) if options.json else f"{name} {value}")
     print(f"rows: {path}; python -m benchmarks.table renders them", file=sys.stderr)
     return 0

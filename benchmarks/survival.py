@@ -18,7 +18,7 @@ from graphfuse.core.errors import InputError
 MOMENTS = 50
 
 
-def run(out: Path, seeds: Iterable[int], quick: bool, command: str) -> list[dict[str, object]]:
+def run(name: str, out: Path, seeds: Iterable[int], quick: bool, command: str) -> list[dict[str, object]]:
     from benchmarks.rows import row
 
     seeds, shares, start = list(seeds), [], time.perf_counter()

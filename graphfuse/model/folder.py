@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import nn
 
@@ -170,7 +171,9 @@ def _own_checksum(config: Mapping[str, Any]) -> str:
 
 def _fill(model: nn.Module, path: Path) -> None:
     try:
-        model.load_state_dict(safetensors.torch.load_file(path), strict=True)
+        weights = safetensors.torch.load_file(path)
+        weights.setdefault("temperature", torch.ones(()))  # models saved before there was one
+        model.load_state_dict(weights, strict=True)
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"{path}: does not hold the weights of this model ({_first_line(error)}).") from error
 

@@ -41,7 +41,7 @@ class Study:
 
     @classmethod
     def open(cls, spec: Spec) -> Study:
-        """Reads, checks and encodes a table; notes on how it was read go to stderr, frozen features come from the cache.
+        """Reads, checks and encodes a table; how it was read is noted on stderr, frozen features come from the cache.
 
         Raises:
             InputError: The table or a file that it names is not as the spec says.
