@@ -33,6 +33,8 @@ def from_plain(kind: Any, value: Any, place: str) -> Any:
     Raises:
         InputError: It does not fit; says where below ``place``, what came and what would be right.
     """
+    if type(value) is kind and kind in EXPECTED:  # most values: files may have many thousand rows
+        return value
     origin, args = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         return _record(kind, value, place)

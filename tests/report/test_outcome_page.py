@@ -97,11 +97,13 @@ def test_lines_differ_in_more_than_colour(tmp_path):
     Comparison(runs_of(methods, 2)).save(tmp_path)
     write_lines(tmp_path / "missing.jsonl", missing_of(methods, 2))
     page = Page(write_report(tmp_path))
-    lines = [attrs for tag, attrs in page.tags if tag == "path" and attrs.get("class", "").startswith("line ")]
-    marks = [attrs for tag, attrs in page.tags if tag == "path" and attrs.get("class", "").startswith("mark l")]
-    assert len(lines) == 14 * 3
-    dashes = [attrs["class"].split()[2] for attrs in lines[:14]]
-    assert len({(dash, mark["d"]) for dash, mark in zip(dashes, marks)}) == 14
+    paths = [(attrs.get("class", "").split(), attrs["d"]) for tag, attrs in page.tags if tag == "path"]
+    lines = [names[1:3] for names, _ in paths if names[0:1] == ["line"]]
+    marks = [d for names, d in paths if names[0] == "mark" and names[1].startswith("l")]
+    assert len({(dash, mark) for (_, dash), mark in zip(lines, marks[:14])}) == 14
+    for panel in (1, 2):  # drawn with the chosen method last, so that it lies above
+        assert lines[14 * panel : 14 * (panel + 1)] == lines[13::-1]
+    assert marks[14:] == [mark for mark in marks[13::-1] for _ in range(3)] * 2
 
 
 def test_arrows_say_which_way_is_better(told):
