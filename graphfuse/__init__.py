@@ -25,12 +25,12 @@ _HOMES = {
     "graphfuse.training": ("Comparison", "History", "compare", "evaluate", "fit"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_ROOMS = ("core", "edges", "encoders", "explain", "fusion", "heads", "kg", "report", "training")
+_ROOMS = ("core", "edges", "encoders", "explain", "fusion", "heads", "kg", "report", "study", "tables", "training")
 
 __all__ = sorted([*_HOME, *_ROOMS])
 
 if TYPE_CHECKING:
-    from graphfuse import core, edges, encoders, explain, fusion, heads, kg, report, training
+    from graphfuse import core, edges, encoders, explain, fusion, heads, kg, report, study, tables, training
     from graphfuse.core.answer import Answer
     from graphfuse.core.errors import InputError
     from graphfuse.core.fused import Fused

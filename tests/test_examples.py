@@ -20,6 +20,12 @@ SHOWN = {
     "03_missing_modalities.py": [r"as they come: (1\.00|0\.[89]\d)", "alike: True", "has no node of any kind"],
     "04_your_own_fusion.py": [r"accuracy: (1\.00|0\.[89]\d)", "same answers: True"],
     "05_knowledge_graph.py": [r"never asked about: (1\.00|0\.9\d)", r"Fenham\? mayor of Fenham, because \[\('Fenham"],
+    "07_your_own_table.py": [
+        r"note: text",
+        r"only note +0\.[678]\d",
+        r"sage +(1\.0|0\.[89]\d)",
+        "missing.jsonl, report.html",
+    ],
     "06_save_open_resume.py": [r"holds \['checkpoint.safetensors'\]", "as if never cut off: True", "was altered after"],
 }
 
@@ -33,7 +39,9 @@ def test_examples_are_numbered_and_short_and_each_is_tried():
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_shows_what_it_says(name, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("GRAPHFUSE_CACHE", str(tmp_path / "cache"))
     with warnings.catch_warnings(action="error", category=UserWarning):
@@ -41,4 +49,4 @@ def test_an_example_shows_what_it_says(name, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     for pattern in SHOWN[name]:
         assert re.search(pattern, printed), f"{pattern!r} is not in:\n{printed}"
-    assert not list(tmp_path.iterdir()), "an example leaves nothing behind"
+    assert not list(folder.iterdir()), "an example leaves nothing behind"
