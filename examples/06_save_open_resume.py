@@ -45,11 +45,11 @@ with tempfile.TemporaryDirectory() as folder:
     try:
         gf.fit(untrained(), CutOff(train), valid, run, **budget)
     except KeyboardInterrupt:
-        print(f"cut off; the folder holds {sorted(path.name for path in run.iterdir())}")
+        print(f"cut off; the folder holds {sorted(path.name for path in run.iterdir() if path.name[0] != '.')}")
     resumed = gf.fit(untrained(), train, valid, run, **budget)  # the same call takes it up after its last whole epoch
     print(f"as if never cut off: {resumed.metrics == whole.metrics}")
 
-    print(f"a finished run: {sorted(path.name for path in run.iterdir())}")
+    print(f"a finished run: {sorted(path.name for path in run.iterdir() if path.name[0] != '.')}")
     print(f"metrics: {json.loads((run / 'metrics.json').read_text())}")
     model = gf.FusionModel.from_pretrained(run)  # eval mode, offline, strict
     print(f"answer: {model.predict([make(1000)])[0].value:.2f}, truth: {make(1000).target:.2f}")
