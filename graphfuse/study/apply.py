@@ -37,8 +37,12 @@ def predict(folder: str | Path, table: str | Path, out: Path) -> list[Answer]:
     Raises:
         InputError: The folder is not that of a run on a table, the table cannot be read, or ``out`` has another suffix.
     """
-    write = look_up({**dict.fromkeys(SUFFIXES, _delimited), ".jsonl": _lines, ".parquet": _parquet},
-                    Path(out).suffix.lower(), f"table format (the suffix of {out})")  # fmt: skip
+    writers = {**dict.fromkeys(SUFFIXES, _delimited), ".jsonl": _lines, ".parquet": _parquet}
+    write = writers.get(Path(out).suffix.lower())
+    if write is None:
+        raise InputError(f"--out {out}: answers go to a file that ends in one of {' '.join(writers)}.")
+    if Path(out).exists() and Path(table).exists() and Path(out).samefile(table):
+        raise InputError(f"--out {out}: is the table itself; choose another name for the answers.")
     model, told = opened(folder)
     nodes, encoders = reopen(told, dict(model.encoders.items()))  # type: ignore[arg-type]
     rows = load_rows(table, nodes, told["rows"].get("id"))
@@ -96,6 +100,9 @@ def _labelled(told: Mapping[str, Any], table: Path, nodes: Sequence[Node], head:
     columns = read_table(table).columns
     for role in ("target", "split"):
         column = told["target"]["column"] if role == "target" else told["rows"].get("split")
+        if column is None and split != "all":
+            raise InputError(f"--split {split}: the run drew its splits by shares, so no column says them; measure "
+                             "all rows of a table of its own, or name a split column in the spec.")  # fmt: skip
         if (role == "target" or split != "all") and column not in columns:
             raise InputError(f"{table}: there is no {role} column {column!r}.{did_you_mean(str(column), columns)}")
     rows = load_rows(table, nodes, told["rows"].get("id"))

@@ -68,6 +68,5 @@ def prior(head: Any, train: Sequence[Sample]) -> Tensor:
 
 
 def _constant(study: Study, scores: Tensor, samples: Sequence[Sample]) -> list[tuple[Tensor, Any]]:
-    schema = study.maker("concat")().schema
     parts = [samples[i : i + BATCH] for i in range(0, len(samples), BATCH)]
-    return [(scores.expand(len(part), -1), collate(part, schema)) for part in parts]
+    return [(scores.expand(len(part), -1), collate(part, study.schema())) for part in parts]

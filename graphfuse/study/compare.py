@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 from graphfuse.core.catalog import look_up
@@ -42,6 +43,7 @@ def compare(spec: Spec, fusions: Sequence[str], seeds: Sequence[int], out: Path,
         raise InputError("compare needs at least one fusion and one seed.")
     for name in fusions:
         look_up(FUSIONS, name, "fusion")
+    missing = list(dict.fromkeys(missing))
     for share in missing:
         check_share("--missing", share)
     fresh(out, resume)
@@ -75,5 +77,6 @@ def compare(spec: Spec, fusions: Sequence[str], seeds: Sequence[int], out: Path,
 
 
 def _folder(out: Path, source: str, seed: int) -> Path:
-    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in source)
-    return out / f"only-{safe}" / f"seed-{seed}"
+    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in source)[:40]
+    own = "" if safe == source else f"-{blake2b(source.encode(), digest_size=4).hexdigest()}"
+    return out / f"only-{safe}{own}" / f"seed-{seed}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -67,15 +68,17 @@ class Study:
         """A function that makes an untrained model; of some kinds only, if any are given."""
         return lambda: self._model(fusion, kinds or list(self.encoders))
 
+    def schema(self, kinds: Sequence[str] = ()) -> Schema:
+        """Kinds with the widths that samples bring, and all pairs between and within them; all kinds if left out."""
+        encoders = {kind: self.encoders[kind] for kind in kinds or self.encoders}
+        width = {kind: e.raw_width if e.trainable else e.width for kind, e in encoders.items()}
+        return Schema(width, [AllPairs(source, target) for source in width for target in width])
+
     def _model(self, fusion: str | None, kinds: Sequence[str]) -> FusionModel:
-        plan, trained = self.spec.fusion, {k: e for k, e in self.encoders.items() if e.trainable and k in kinds}
-        width = {
-            kind: self.encoders[kind].raw_width if kind in trained else self.encoders[kind].width for kind in kinds
-        }
-        schema = Schema(width, [AllPairs(source, target) for source in kinds for target in kinds])
+        plan, trained = self.spec.fusion, {kind: self.encoders[kind] for kind in kinds if self.encoders[kind].trainable}
         options = plan.options if fusion in (None, plan.name) else {}
-        return FusionModel(schema, self.head, fusion or plan.name, plan.dim, plan.layers, dropout=plan.dropout,
-                           encoders=trained, **options)  # fmt: skip
+        return FusionModel(self.schema(kinds), self.head, fusion or plan.name, plan.dim, plan.layers,
+                           dropout=plan.dropout, encoders=copy.deepcopy(trained), **options)  # fmt: skip
 
     @property
     def budget(self) -> dict[str, Any]:

@@ -98,3 +98,16 @@ def test_wrong_wishes_are_named_before_anything_is_written(fusions, seeds, missi
     with pytest.raises(gf.InputError, match=text):
         compare(Spec.open(folder / "spec.toml"), fusions, seeds, folder / "out", missing)
     assert not (folder / "out").exists()
+
+
+def test_each_model_trains_an_encoder_of_its_own(folder):
+    changes = ["training.epochs=1", "nodes.picture.trainable=true", "nodes.picture.grid=0"]
+    study = Study.open(Spec.open(folder / "spec.toml", changes))
+    before = {name: x.clone() for name, x in study.encoders["picture"].state_dict().items()}
+    model = study.maker("concat")()
+    gf.fit(model, study.samples["train"], study.samples["valid"], epochs=1, learning_rate=0.01)
+    trained = model.encoders["picture"].state_dict()
+    assert any(not trained[name].equal(x) for name, x in before.items())
+    assert all(study.encoders["picture"].state_dict()[name].equal(x) for name, x in before.items())
+    again = study.maker("concat")().encoders["picture"].state_dict()
+    assert all(again[name].equal(x) for name, x in before.items())
