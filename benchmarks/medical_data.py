@@ -11,14 +11,13 @@ are in lower case and trimmed; nothing else is changed, and test answers that tr
 import gzip
 import json
 import random
-import shutil
 import zlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from graphfuse.core.errors import InputError
-from graphfuse.core.files import write_text
 
 Row = dict[str, str]
 Protocol = Literal["published", "strict", "unseen"]
@@ -50,8 +49,9 @@ def vqa_rad(folder: str | Path, protocol: Protocol = "published") -> list[Row]:
     """VQA-RAD with a validation split carved out of training; the test split is the published one in each protocol.
 
     ``published``: all training rows, 292 of which reword a test question on its picture. ``strict``: without these.
-    ``unseen``: without all rows whose picture is in the test. Validation is as far from training as the test is: drawn
-    by row for ``published``, by group (all wordings of a question) for ``strict``, by picture for ``unseen``.
+    ``unseen``: without all rows whose picture is in the test. Validation is as far from training as the test is: whole
+    groups (all wordings of a question) for ``strict``, whole pictures for ``unseen``; for ``published`` whole groups
+    but for their framed wordings, which stay in training as those of most test questions do.
 
     Raises:
         InputError: The protocol is unknown, or a file is missing or broken.
@@ -63,29 +63,10 @@ def vqa_rad(folder: str | Path, protocol: Protocol = "published") -> list[Row]:
         train = [record for record in train if not record["test_reword"]]
     if protocol == "unseen":
         train = [record for record in train if record["image"] not in seen]
-    apart = {"published": "qid", "strict": "group", "unseen": "image"}[protocol]
-    held = _held_back([record[apart] for record in train])
+    stays = [protocol == "published" and record["phrase_type"] == "frame" for record in train]
+    held = _held_back([record["image" if protocol == "unseen" else "group"] for record in train], stays)
     rows = [_row(r, f"rad-train-{r['qid']}", "valid" if h else "train") for r, h in zip(train, held)]
     return rows + [_row(record, f"rad-test-{record['qid']}", "test") for record in test]
-
-
-def write_table(rows: Iterable[Row], pictures: str | Path, folder: str | Path) -> Path:
-    """Writes ``table.jsonl`` and copies the pictures it names into ``folder/images``; gives the table's path.
-
-    Raises:
-        InputError: A picture is missing.
-    """
-    rows, pictures, folder = list(rows), Path(pictures), Path(folder)
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    for image in sorted({row["image"] for row in rows}):
-        source, target = pictures / Path(image).name, folder / image
-        if not source.is_file():
-            raise InputError(f"{source}: there is no such picture, but the table names it.")
-        if not target.is_file() or target.stat().st_size != source.stat().st_size:
-            shutil.copyfile(source, target)
-    table = folder / "table.jsonl"
-    write_text(table, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return table
 
 
 def _row(record: dict[str, Any], name: str, split: str) -> Row:
@@ -99,17 +80,18 @@ def _row(record: dict[str, Any], name: str, split: str) -> Row:
     }
 
 
-def _held_back(groups: Sequence[object]) -> list[bool]:
-    """Which rows validate: whole groups in an order drawn from ``SEED``, until they are ``SHARE`` of the rows."""
+def _held_back(groups: Sequence[object], stays: Sequence[bool]) -> list[bool]:
+    """Which rows validate: groups in an order drawn from ``SEED`` but for what stays, until they are ``SHARE``."""
     order = list(dict.fromkeys(groups))
     random.Random(SEED).shuffle(order)
+    counts = Counter(group for group, stay in zip(groups, stays) if not stay)
     held, count = set(), 0
     for group in order:
         if count >= SHARE * len(groups):
             break
         held.add(group)
-        count += groups.count(group)
-    return [group in held for group in groups]
+        count += counts[group]
+    return [group in held and not stay for group, stay in zip(groups, stays)]
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

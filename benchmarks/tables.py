@@ -103,12 +103,13 @@ def _rows(name: str, task: Task, rows: Rows, runs: Sequence[Run], further: Rows,
           command: str) -> list[dict[str, object]]:  # fmt: skip
     """The mean and spread over groups of runs (a seed, or a repeat of cross-validation) of each method and metric."""
     main = runs[0].metric
-    names = {m: {r["id"] for r in rows if r[column] == value} for m, (column, value) in task.slices.items()}
+    asked = {name for run in runs for name in run.scores}
+    names = {m: {r["id"] for r in rows if r[column] == value} & asked for m, (column, value) in task.slices.items()}
     found = []
     for method in dict.fromkeys(run.method for run in runs):
         own = {run.seed: run for run in runs if run.method == method}
         values = {main: [fmean(v for s in group for v in own[s].scores.values()) for group in groups]}
-        for metric, chosen in names.items():
+        for metric, chosen in ((m, ids) for m, ids in names.items() if ids):
             values[metric] = [fmean(v for s in g for n, v in own[s].scores.items() if n in chosen) for g in groups]
         for metric in FURTHER:
             said = {r["seed"]: r["value"] for r in further if (r["method"], r["metric"]) == (method, metric)}

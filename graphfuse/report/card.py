@@ -97,7 +97,7 @@ def _metrics(facts: Values) -> str:
     parts = [table(["metric", "validation", "test"], rows)] if rows else []
     if rows:
         parts.append("The validation split chose the epoch; the test split had no say.")
-    if "temperature" in facts:
+    if facts.get("temperature", 1) != 1:
         parts.append(f"Confidence is calibrated on validation: scores are divided by {number(facts['temperature'])}.")
     return "\n\n".join(parts)
 
@@ -111,7 +111,7 @@ def _limits(config: Values, facts: Values) -> str:
         "Not for clinical use, nor for other decisions about people, without validation on data of that use.",
     ]
     if labels_of(config, facts):
-        lines.append("Every answer is one of its labels, also where none of them is right; confidence is no guarantee.")
+        lines.append("It answers with its labels only, also where none of them is right; confidence is no guarantee.")
     if lacking:
         lines.append(f"A sample may lack any of these, as in training: {', '.join(map(text, lacking))}.")
     if full:

@@ -129,6 +129,10 @@ def test_limits_are_stated_plainly():
     assert 'gf.FusionModel.from_pretrained("RUN")' in card
 
 
+def test_a_model_that_was_not_calibrated_does_not_say_so():
+    assert "calibrated" not in model_card(CONFIG, {**FACTS, "temperature": 1.0})
+
+
 def test_many_labels_are_cut_short():
     card = model_card({}, {"labels": [f"l{i}" for i in range(40)]})
     assert "40 labels: l0, " in card

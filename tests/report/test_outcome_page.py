@@ -99,7 +99,7 @@ def test_lines_differ_in_more_than_colour(tmp_path):
     page = Page(write_report(tmp_path))
     paths = [(attrs.get("class", "").split(), attrs["d"]) for tag, attrs in page.tags if tag == "path"]
     lines = [names[1:3] for names, _ in paths if names[0:1] == ["line"]]
-    marks = [d for names, d in paths if names[0] == "mark" and names[1].startswith("l")]
+    marks = [d for names, d in paths if names[0:1] == ["mark"] and names[1].startswith("l")]
     assert len({(dash, mark) for (_, dash), mark in zip(lines, marks[:14])}) == 14
     for panel in (1, 2):  # drawn with the chosen method last, so that it lies above
         assert lines[14 * panel : 14 * (panel + 1)] == lines[13::-1]
