@@ -20,8 +20,9 @@ SHORT = ("unseen", "flag", "both", "clue")
 ATLAS = """\
 Test accuracy (Hits@1) in percent, mean ± standard deviation over {seeds} seeds; each seed draws its own countries and
 territories, questions, pictures and weights. All columns but `seen` are questions about countries and territories that
-training never asked about or showed. Pictures are of level 1.5. The test
-figures of seed 0 were seen while the demo was designed, see [demo.md](demo.md). `seconds` are of training."""
+training never asked about or showed. Pictures are of level 1.5. The test figures of seed 0 were seen while the demo was
+designed, those of the other seeds were not, see [demo.md](demo.md). `seconds` are of training on a machine that other
+work shared; alone it takes about half."""
 BATCHING = """\
 Building one batch of 32 samples (kinds of about 20, 49, 30 and 10 nodes, all 16 ordered pairs of kinds) from features,
 against one `HeteroData` a sample and PyG's `Batch`; medians in turn in one process, edges compared one by one in the
