@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from benchmarks import medical_data
+from benchmarks import media_data, medical_data
 from benchmarks.rows import row
 from benchmarks.table_files import write_table
 from graphfuse.core.errors import InputError
@@ -40,6 +40,7 @@ class Task:
         spec: Its file in ``benchmarks/specs``.
         read: From the data folder to rows.
         pictures: Folder of pictures below the data folder; none if empty.
+        picture: The column that names them.
         slices: metric -> (column, value) of the test rows that it is the accuracy of.
         named: How a modality alone is called in the rows, by its column.
         folds: From rows to the same rows split anew for cross-validation, ``FOLDS`` of each of ``REPEATS`` repeats; a
@@ -49,23 +50,31 @@ class Task:
     spec: str
     read: Callable[[Path], Rows]
     pictures: str = ""
+    picture: str = "image"
     slices: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     named: Mapping[str, str] = field(default_factory=dict)
     folds: Callable[[Rows], list[Rows]] | None = None
 
 
-ASKED = {"question": "text", "image": "image"}
+ASKED, DISHES = {"question": "text", "image": "image"}, {"text": "text", "picture": "image"}
 TASKS = {
     "slake_en": Task("slake_en", lambda data: medical_data.slake(data / "slake", "en"), "slake/images",
-                     {**CLOSED, "kvqa": ("base", "kvqa")}, ASKED),
+                     slices={**CLOSED, "kvqa": ("base", "kvqa")}, named=ASKED),
     "slake_zh": Task("slake_zh", lambda data: medical_data.slake(data / "slake", "zh"), "slake/images",
-                     {**CLOSED, "kvqa": ("base", "kvqa")}, ASKED),
+                     slices={**CLOSED, "kvqa": ("base", "kvqa")}, named=ASKED),
     "vqa_rad": Task("vqa_rad", lambda data: medical_data.vqa_rad(data / "vqa_rad", "published"), "vqa_rad/images",
-                    CLOSED, ASKED),
+                    slices=CLOSED, named=ASKED),
     "vqa_rad_strict": Task("vqa_rad", lambda data: medical_data.vqa_rad(data / "vqa_rad", "strict"), "vqa_rad/images",
-                           CLOSED, ASKED),
+                           slices=CLOSED, named=ASKED),
     "vqa_rad_unseen": Task("vqa_rad", lambda data: medical_data.vqa_rad(data / "vqa_rad", "unseen"), "vqa_rad/images",
-                           CLOSED, ASKED),
+                           slices=CLOSED, named=ASKED),
+    "rosmap": Task("rosmap", lambda data: media_data.rosmap(data / "media" / "rosmap")),
+    "rosmap_cv": Task("rosmap", lambda data: media_data.rosmap(data / "media" / "rosmap"), folds=media_data.folds),
+    "recipes_en": Task("recipes_en", lambda data: media_data.recipes(data / "media" / "recipes", "en"),
+                       "media/recipes/img", "picture", named=DISHES),
+    "recipes_zh": Task("recipes_zh", lambda data: media_data.recipes(data / "media" / "recipes", "zh"),
+                       "media/recipes/img", "picture", named=DISHES),
+    "cremad_votes": Task("cremad_votes", lambda data: media_data.cremad(data / "media" / "cremad_votes")),
 }  # fmt: skip
 FUSIONS = ("concat", "attention", "relation_gate")
 FOLDS, REPEATS = 5, 10
@@ -91,7 +100,7 @@ def run(name: str, out: Path, seeds: Iterable[int], quick: bool, command: str) -
 def _compared(task: Task, rows: Rows, data: Path, out: Path, seeds: Sequence[int], quick: bool, command: str
               ) -> tuple[list[Run], list[dict[str, Any]]]:  # fmt: skip
     """The runs of ``graphfuse compare`` on a table made of rows, and their further metrics."""
-    write_table(rows, data / task.pictures if task.pictures else None, out / "data")
+    write_table(rows, data / task.pictures if task.pictures else None, out / "data", task.picture)
     write_text(out / "data" / "spec.toml", (SPECS / f"{task.spec}.toml").read_text("utf-8"))
     spec = Spec.open(out / "data" / "spec.toml", ["training.epochs=1"] if quick else [])
     found = compare(spec, FUSIONS, seeds, out / "runs", resume=True, command=command)
