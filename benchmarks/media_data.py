@@ -6,17 +6,15 @@ CREMA-D (``cremad_votes/cremad_votes.npz``, Open Database License): what people 
 Features are inline lists of numbers, and an empty cell is a modality that lacks.
 """
 
-import json
 import random
-import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.table_files import read_arrays, read_lines
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 
@@ -35,26 +33,26 @@ VOTED = ("votes", "mean_level", "sentence", "age", "female", "fold", "sentence_t
 def rosmap(folder: str | Path) -> list[Row]:
     """ROSMAP, with the official test split; a stratified ``SHARE`` of the official training rows validates.
 
-    Columns: ``id, mrna, meth, mirna, label, split``; the numbers are scaled and chosen upstream, and left as they are.
+    Columns: ``id, mrna, meth, mirna, label, split``; each feature is standardised by what it is in training rows.
 
     Raises:
         InputError: The file is missing or broken.
     """
-    found = _arrays(Path(folder) / "rosmap.npz", [f"{name}_{p}" for name in (*OMICS, "y") for p in PARTS])
+    found = read_arrays(Path(folder) / "rosmap.npz", [f"{name}_{p}" for name in (*OMICS, "y") for p in PARTS])
     rows = []
     for part in PARTS:
-        views = [[[float(str(x)) for x in row] for row in found[f"{name}_{part}"]] for name in OMICS]  # as float32 says
+        views = [found[f"{name}_{part}"] for name in OMICS]
         for number, (label, *features) in enumerate(zip(found[f"y_{part}"].tolist(), *views, strict=True)):
             row = {"id": f"rosmap-{part}-{number}", **dict(zip(OMICS, features))}
             rows.append({**row, "label": LABELS[label], "split": part})
-    return _validated(rows, random.Random(SEED))
+    return _scaled(_validated(rows, random.Random(SEED)))
 
 
 def folds(rows: Sequence[Row], repeats: int = 10, folds: int = 5, seed: int = 0) -> list[list[Row]]:
-    """Repeated stratified cross-validation over all rows: ``repeats * folds`` tables that differ in ``split`` alone.
+    """Repeated stratified cross-validation over all rows of ``rosmap``: ``repeats * folds`` tables of other splits.
 
     Those of one repeat follow each other, and each row is in the test of one of them. Of the training folds a
-    stratified ``SHARE`` validates. The split that the rows had counts for nothing.
+    stratified ``SHARE`` validates. Features are standardised anew by the training rows of each table.
 
     Raises:
         InputError: There are fewer than 2 folds, or not enough rows.
@@ -67,7 +65,7 @@ def folds(rows: Sequence[Row], repeats: int = 10, folds: int = 5, seed: int = 0)
         dealt = {i: place % folds for place, i in enumerate(i for own in _strata(rows, rng) for i in own)}
         for fold in range(folds):
             split = [{**row, "split": "test" if dealt[i] == fold else "train"} for i, row in enumerate(rows)]
-            tables.append(_validated(split, rng))
+            tables.append(_scaled(_validated(split, rng)))
     return tables
 
 
@@ -84,7 +82,7 @@ def recipes(folder: str | Path, language: str) -> list[Row]:
         InputError: The language is unknown, or the file is missing or broken.
     """
     between = look_up(LANGUAGES, language, "language")
-    records = _lines(Path(folder) / f"recipes_{language}.jsonl")
+    records = read_lines(Path(folder) / f"recipes_{language}.jsonl")
     counts = Counter(tag for record in records for tag in record.get("tags", ()))
     kept = {tag for tag, count in counts.items() if count >= LEAST}
     rows = []
@@ -112,7 +110,7 @@ def cremad(folder: str | Path) -> list[Row]:
     Raises:
         InputError: The file is missing or broken.
     """
-    found = _arrays(Path(folder) / "cremad_votes.npz", VOTED)
+    found = read_arrays(Path(folder) / "cremad_votes.npz", VOTED)
     voice, face, both = (found["view_name"].tolist().index(name) for name in ("voice", "face", "both"))
     votes, emotions, sentences = found["votes"], found["emotion_name"].tolist(), found["sentence_text"].tolist()
     judged = votes[:, both]
@@ -150,21 +148,11 @@ def _validated(rows: list[Row], rng: random.Random) -> list[Row]:
     return [{**row, "split": "valid"} if i in held else row for i, row in enumerate(rows)]
 
 
-def _arrays(path: Path, names: Sequence[str]) -> Mapping[str, np.ndarray]:
-    with _reading(path), np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in names}
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    with _reading(path):
-        return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line.strip()]
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file.") from None
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: is not the file that the set has under this name ({error}).") from error
+def _scaled(rows: list[Row]) -> list[Row]:
+    """Rows with each feature standardised by its mean and deviation in those that train."""
+    train, views = np.array([row["split"] == "train" for row in rows]), {}
+    for name in OMICS:
+        values = np.array([row[name] for row in rows], np.float64)
+        mean, std = values[train].mean(0), values[train].std(0)
+        views[name] = ((values - mean) / np.where(std > 0, std, 1)).round(4).tolist()
+    return [{**row, **{name: views[name][i] for name in OMICS}} for i, row in enumerate(rows)]

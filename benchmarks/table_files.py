@@ -1,10 +1,14 @@
-"""A table that a benchmark makes: ``table.jsonl`` with the pictures that it names beside it."""
+"""Files that public sets come in, and the table that a benchmark makes of them, with the pictures that it names."""
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from graphfuse.core.errors import InputError
 from graphfuse.core.files import write_text
@@ -34,3 +38,33 @@ def write_table(
     table = folder / "table.jsonl"
     write_text(table, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return table
+
+
+def read_arrays(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Some arrays of a ``.npz`` file.
+
+    Raises:
+        InputError: The file is missing or broken, or lacks an array.
+    """
+    with _reading(path), np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in names}
+
+
+def read_lines(path: str | Path) -> list[dict[str, Any]]:
+    """The records of a file of JSON lines.
+
+    Raises:
+        InputError: The file is missing or broken.
+    """
+    with _reading(path):
+        return [json.loads(line) for line in Path(path).read_text("utf-8").split("\n") if line.strip()]
+
+
+@contextmanager
+def _reading(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file.") from None
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: is not the file that the set has under this name ({error}).") from error

@@ -54,4 +54,6 @@ def run(words: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         print("graphfuse: stopped", file=sys.stderr)
         return 130
+    if code == 130:  # typer's own answer to Ctrl-C, in newer versions
+        print("graphfuse: stopped", file=sys.stderr)
     return int(code or 0)

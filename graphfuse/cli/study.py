@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphfuse.cli.tables import SPEC, TABLE
+from graphfuse.cli.tables import SPEC, TABLE, Set
 
 if TYPE_CHECKING:
     from graphfuse.tables.spec import Spec
 
 RUN = "The folder of a run, as `graphfuse train` writes it."
-SET = "Set a value of the spec, such as --set training.epochs=5; may be given more than once."
 FUSION = "The fusion, in place of the spec's; `graphfuse train --help` lists them."
 RESUME = "Take up or complete the run that is in the folder."
 MISSING = "Shares with which modalities are hidden at random, such as 0,0.3,0.6,0.9: every pair of training and test."
 NAMES = "Fusions, with commas between."
 Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help=SET)]
 Resume = Annotated[bool, typer.Option("--resume", help=RESUME)]
 
 
@@ -29,7 +27,7 @@ def train(
     spec: Annotated[Path, typer.Argument(help=SPEC)],
     out: Annotated[Path, typer.Option(help="Run folder; runs/SPEC-FUSION-SEED if left out.")] = Path(),
     fusion: Annotated[str | None, typer.Option(help="Fusion, in place of the spec's.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of initial weights, order and dropout.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of initial weights, order and dropout.")] = 0,
     set: Set = None,
     resume: Resume = False,
     json: Json = False,

@@ -8,6 +8,8 @@ import typer
 TABLE = "A .csv, .tsv, .jsonl or .parquet file."
 TARGET = "The column to be answered; guessed from its name if left out."
 SPEC = "A spec, as `graphfuse init` writes it."
+SET = "Set a value of the spec, such as --set training.epochs=5; may be given more than once."
+Set = Annotated[list[str] | None, typer.Option("--set", help=SET)]
 
 
 def init(
@@ -25,6 +27,8 @@ def init(
     from graphfuse.tables.infer import infer
 
     text, reasons = infer(table, target, out.parent)
+    if out.exists() and out.samefile(table):
+        raise InputError(f"--out {out}: is the table itself; choose another name for the spec.")
     if out.exists() and not force:
         raise InputError(f"{out}: is there already; add --force to write over it, or choose another with --out.")
     write_text(out, text)
@@ -35,6 +39,7 @@ def init(
 
 def check(
     spec: Annotated[Path, typer.Argument(help=SPEC)],
+    set: Set = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     """Look a table over before training: rows, lacking cells, broken files, overlaps of splits.
@@ -44,7 +49,7 @@ def check(
     from graphfuse.tables.check import check as look_over
     from graphfuse.tables.spec import Spec
 
-    found = look_over(Spec.open(spec))
+    found = look_over(Spec.open(spec, set or []))
     if json:
         import json as writer
 

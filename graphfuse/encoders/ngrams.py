@@ -65,6 +65,10 @@ class NGrams(Encoder):
         """The rows as they are."""
         return rows, offsets
 
+    def words(self, text: str) -> list[str]:
+        """What the nodes of a text are called where each word is one."""
+        return [word for (word,) in self._nodes(text)] if self.nodes == "words" else []
+
     def _nodes(self, text: str) -> list[list[str]]:
         pieces = itertools.chain.from_iterable(map(pieces_of, fold(text).split()))
         if self.nodes == "one":

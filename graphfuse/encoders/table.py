@@ -80,6 +80,10 @@ class Table(Encoder):
                                  f"(at most {MOST}); read it as text, with the encoder text or ngrams.")  # fmt: skip
         with np.errstate(over="ignore", invalid="ignore"):  # what is too large for a float is reported as such
             numbers_of = {column: (float(np.mean(xs)), float(np.std(xs))) for column, xs in found.items()}
+        for column, pair in numbers_of.items():
+            if not all(map(math.isfinite, pair)):
+                raise InputError(f"Column {column!r}: its numbers are too large for a mean and a standard deviation; "
+                                 "write them in a larger unit.")  # fmt: skip
         return cls(numbers_of, told)
 
     def config(self) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def _read(file: str, name: str) -> np.ndarray | dict[str, np.ndarray]:
         return content if isinstance(content, np.ndarray) else dict(content)
     except FileNotFoundError as error:
         raise InputError(f"{name}: {file}: there is no such file; a .npy or .npz file is needed.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{name}: {file} is not a whole .npy or .npz file of plain arrays (pickled objects are never read); "
             "write it with numpy.save or numpy.savez."

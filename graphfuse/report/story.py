@@ -116,6 +116,7 @@ class Story:
             group if left out.
         slices: Dimension (``"form"``) -> slice (``"flag"``) -> names of test samples, as in ``Comparison.scores``.
         hidden: Missing-modality rows.
+        hidden_note: A sentence on them, such as which samples they are over.
         cards: Examples.
         made: How it was made: command, versions, data, budget, hardware; shown in this order.
         credits: Sources and licences that must be shown.
@@ -128,6 +129,7 @@ class Story:
     against: tuple[str, ...] = ()
     slices: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     hidden: tuple[Hidden, ...] = ()
+    hidden_note: str = ""
     cards: tuple[Card, ...] = ()
     made: Mapping[str, str] = field(default_factory=dict)
     credits: tuple[str, ...] = ()

@@ -52,7 +52,8 @@ def alone(study: Study, source: str, seed: int, out: Path) -> tuple[Run, Told]:
         found[split] = measured(study.head, scored), [*having[split], *lacking]
     said, samples = found["test"]
     run = Run.of(name, seed, model, history, said, samples, study.spec.target.metric)
-    return replace(run, valid=found["valid"][0].metrics), Told.of(run, said, samples)
+    # Its history is of the rows that have the modality: no curve to draw beside those of other methods.
+    return replace(run, valid=found["valid"][0].metrics, history=()), Told.of(run, said, samples)
 
 
 def prior(head: Any, train: Sequence[Sample]) -> Tensor:

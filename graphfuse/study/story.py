@@ -10,11 +10,11 @@ from typing import Any
 
 from graphfuse.core.errors import InputError
 from graphfuse.core.machine import machine, peak_memory
-from graphfuse.core.sample import Sample
 from graphfuse.explain import looked_at
 from graphfuse.model import FusionModel
 from graphfuse.report import Card, Hidden, Looked, Picture, Story
 from graphfuse.study.baselines import MAJORITY
+from graphfuse.study.called import called
 from graphfuse.study.study import Study
 from graphfuse.tables.cells import values_of
 from graphfuse.tables.read import Row
@@ -22,6 +22,7 @@ from graphfuse.training import Comparison, measure
 
 CARDS, WRONG = 12, 4
 SIDE = 240  # pixels of a picture on a card
+HIDDEN = "Each bar is over the rows that have the modality and another; its cost is against the same rows whole."
 GRAPH = ("sage", "rgcn", "hgt", "relation_gate", "pyg")
 
 
@@ -45,6 +46,7 @@ def tell(out: Path, study: Study, comparison: Comparison, models: Mapping[int, F
         groups={run.method: _group(run.method) for run in comparison.runs},
         slices=_slices(study),
         hidden=_hidden(study, models),
+        hidden_note=HIDDEN,
         cards=_cards(study, model),
         made=made,
     ).save(out)  # fmt: skip
@@ -92,7 +94,9 @@ def _cards(study: Study, model: FusionModel) -> tuple[Card, ...]:
     test, places = study.samples["test"], study.data.splits["test"]
     right = measure(model, test)[study.head.metric]
     if study.head.metrics[study.head.metric] == "min":
-        good, bad = right.argsort(stable=True).tolist(), right.argsort(descending=True, stable=True).tolist()
+        ranked = right.argsort(stable=True).tolist()  # numbers: the farthest third at most is shown as wrong
+        far = min(WRONG, len(ranked) // 3)
+        good, bad = ranked[: len(ranked) - far], ranked[::-1][:far]
     else:
         good, bad = ((right >= 0.5).nonzero()[:, 0].tolist(), (right < 0.5).nonzero()[:, 0].tolist())
     wrong = bad[: max(WRONG, CARDS - len(good))]
@@ -103,7 +107,7 @@ def _cards(study: Study, model: FusionModel) -> tuple[Card, ...]:
         Card(
             name=sample.name, text=_text(study, row), answer=_said(answer.value), truth=_truth(sample.target),
             right=i not in wrong, score=answer.score, pictures=_pictures(study, row),
-            looked=tuple(Looked(k.kind, _node(study, k.kind, k.row, sample, row), k.share) for k in own),
+            looked=tuple(Looked(k.kind, called(study, k.kind, k.row, sample, row), k.share) for k in own),
         )
         for i, sample, row, answer, own in zip(
             chosen, samples, [study.data.rows[places[i]] for i in chosen], model.predict(samples), looks
@@ -140,19 +144,6 @@ def _png(path: str, name: str) -> bytes:
     out = io.BytesIO()
     small.save(out, "PNG", optimize=True)
     return out.getvalue()
-
-
-def _node(study: Study, kind: str, row: int, sample: Sample, cells: Row) -> str:
-    """What a node is called: the cell of a table, a region of a picture, a piece of a text."""
-    encoder = next(node for node in study.spec.nodes if node.kind == kind)
-    if encoder.encoder == "table":
-        named = [column for column in encoder.columns if cells[column] is not None]
-        return f"{named[row]} = {cells[named[row]]}" if row < len(named) else str(row)
-    if encoder.encoder == "image":
-        grid = int(study.encoders[kind].config()["grid"])
-        row, place = divmod(row, 1 + grid**2)
-        return "whole picture" if place == 0 else f"region {1 + (place - 1) // grid}/{1 + (place - 1) % grid}"
-    return f"{encoder.column}, node {row + 1}" if len(sample.nodes[kind]) > 1 else str(encoder.column)
 
 
 def _said(value: Any) -> str:

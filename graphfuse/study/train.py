@@ -59,5 +59,6 @@ def fresh(out: Path, resume: bool) -> None:
     """Raises ``InputError`` where a folder holds a run already and is not to be taken up."""
     if out.is_file():
         raise InputError(f"{out}: is a file; a folder is needed.")
-    if not resume and any((out / name).exists() for name in MADE):
+    parts = out.glob("*/seed-*/checkpoint.safetensors")  # of a comparison that was stopped
+    if not resume and (any((out / name).exists() for name in MADE) or any(parts)):
         raise InputError(f"{out}: holds a run already; add --resume to take it up, or choose another folder.")

@@ -59,7 +59,7 @@ def path_problems(rows: Sequence[Row], nodes: Sequence[Node], folder: Path) -> I
                 if path not in found:
                     found[path] = path_problem(path, folder)
                 if problem := found[path]:
-                    yield f"{row.place}, column {node.column}: {path!r} {problem}"
+                    yield f"{row.place}, column {node.column}: {_shown(path)!r} {problem}"
 
 
 def path_problem(path: str, folder: Path) -> str | None:
@@ -67,10 +67,12 @@ def path_problem(path: str, folder: Path) -> str | None:
     home = os.path.realpath(folder)
     if os.path.isabs(path) or re.match(r"[A-Za-z]:[\\/]", path):
         return "is an absolute path; write it relative to the table's folder."
-    if re.match(r"[a-z]+://", path):
+    if re.match(r"[a-z]+://", path, re.IGNORECASE):
         return "is an address; download the file into the table's folder."
     whole = os.path.join(folder, path)
     outside = os.path.relpath(whole, folder).split(os.sep)[0] == os.pardir
+    if not outside and os.path.isdir(whole):
+        return "is a folder; a file is needed."
     if not outside and not os.path.isfile(whole):
         turned = os.path.isfile(whole.replace("\\", "/"))
         return "is no file here; write / between folders." if turned else "is missing; there is no such file."
@@ -91,6 +93,10 @@ def numbers_in(text: str) -> list[float] | None:
     return [float(word) for word in words] if all(map(NUMBER.match, words)) else None
 
 
+def _shown(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:60]}...{text[-17:]}"
+
+
 def _is_numbers(cell: Any) -> bool:
     """Whether a list is one array and not several texts."""
     return isinstance(cell, list | tuple) and bool(cell) and not any(isinstance(item, str) for item in cell)
@@ -102,8 +108,7 @@ def _features(item: Any, name: str, folder: Path, where: str) -> Any:
     if not ARRAY.search(item):
         numbers = numbers_in(item)
         if numbers is None:
-            shown = item if len(item) <= 40 else item[:37] + "..."
-            raise InputError(f"{where}: {shown!r} is neither numbers such as '0.1 0.2' nor a .npy or .npz file.")
+            raise InputError(f"{where}: {_shown(item)!r} is neither numbers such as '0.1 0.2' nor a .npy or .npz file.")
         return numbers
     file, _, key = item.strip().partition("#")
     path = folder / file
@@ -112,7 +117,7 @@ def _features(item: Any, name: str, folder: Path, where: str) -> Any:
     arrays = _arrays(str(path), path.stat().st_mtime_ns)
     if name not in arrays and len(arrays) > 1:
         raise InputError(f"{where}: {file} has no array {name!r}.{did_you_mean(name, arrays)}")
-    return f"{path}#{name}" if name in arrays else str(path)
+    return f"{path}#{name}" if name in arrays or not arrays else str(path)
 
 
 @lru_cache(64)

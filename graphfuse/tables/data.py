@@ -14,7 +14,7 @@ from graphfuse.tables.cells import items_of
 from graphfuse.tables.parts import Node
 from graphfuse.tables.read import Row, read_table
 from graphfuse.tables.spec import SHARES, Spec
-from graphfuse.tables.targets import labels_of, targets_of
+from graphfuse.tables.targets import labels_of, metric_problem, targets_of
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def examine(spec: Spec) -> Data:
     targets, wrong = targets_of(spec, frame.rows)
     problems += wrong
     splits, wrong = _splits(spec, frame.rows, targets)
-    problems += wrong
+    problems += [*wrong, *metric_problem(spec, targets, splits["valid"])]
     if spec.target.task == "regress":
         return Data(frame.path, frame.rows, targets, splits, (), frame.notes, tuple(problems))
     targets, labels, wrong = labels_of(spec, frame.rows, targets, splits)

@@ -87,6 +87,8 @@ def _feature_problems(rows: Sequence[Row], training: Sequence[Row], node: Node, 
             values[row.number] = [] if wrong else values_of(node, row, folder)
     width = node.options.get("width") or _width(node, [row for row in training if values.get(row.number)], folder)
     if width is None:
+        torn = [each for own in values.values() for each in own if _problem(Vector(1).prepare, *zip(each))]
+        problems += [] if problems else list(_halves(Vector(1), torn))
         return problems or [f"kind {node.kind}: no training row has features in the column {node.column!r}."]
     return problems + list(_halves(Vector(width), [each for own in values.values() for each in own]))
 
@@ -123,7 +125,8 @@ def _cell_problems(rows: Sequence[Row], training: Sequence[Row], node: Node) -> 
                 if row[column] is not None:
                     problems += _problem(read, row[column], f"{row.place}, column {column}")
     if not problems and training:
-        problems += _problem(Table.fitted, training, node.numeric, node.categorical)
+        found = _problem(Table.fitted, training, node.numeric, node.categorical)
+        problems += [f"kind {node.kind}: {each}" for each in found]
     return problems
 
 

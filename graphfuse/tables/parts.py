@@ -100,13 +100,17 @@ def fusion_of(values: Any, where: str) -> Fusion:
 
     check_keys(values, values, where)
     options, free = options_of(
-        _named(FUSIONS, values.get("name", "hgt"), "fusion", where), skip=("self", "dim", "schema", "layers")
+        _named(FUSIONS, checked(values.get("name", "hgt"), str, f"{where} name"), "fusion", where),
+        skip=("self", "dim", "schema", "layers"),
     )
     main = ["name", "dim", "layers", "dropout"]
     if not free:
         check_keys(values, [*main, *options], where)
     fusion = filled(Fusion, {key: value for key, value in values.items() if key in main}, where)
     own = {key: checked(value, options.get(key), f"{where} {key}") for key, value in values.items() if key not in main}
+    for key, value in own.items():
+        if options.get(key) is int and value < 1:
+            raise InputError(f"{where} {key} is {value!r}; a number of at least 1 is needed.")
     return Fusion(fusion.name, fusion.dim, fusion.layers, fusion.dropout, own)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -52,7 +53,10 @@ def guess(column: str, cells: Sequence[Any]) -> Guess:
     share = f"{filled} of {len(cells)} cells filled"
     if not present:
         return Guess(column, "out", "no cell is filled")
-    whole = filled == len(cells)
+    if odd := next((item for item in present if not _readable(item)), None):
+        return Guess(column, "out", f"cells such as {str(odd)[:40]!r} are no text, number, or list of one of these")
+    several = any(isinstance(cell, list) for cell in cells)
+    whole = filled == len(cells) and not several
     texts = [item.strip() for item in present if isinstance(item, str)]
     different = len({str(item).strip() for item in present})
     words = set(re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column).casefold())) - {""}
@@ -64,12 +68,12 @@ def guess(column: str, cells: Sequence[Any]) -> Guess:
     if different == 1:
         return Guess(column, "out", f"every filled cell is {str(present[0])[:40]!r}")
     grouped = words & set(GROUPS) or column.casefold() == "group"
-    if grouped and len(SPLITS) <= different < len(present) and not _files(texts):
+    if grouped and not several and len(SPLITS) <= different < len(present) and not _files(texts):
         return Guess(column, "group", f"{different} values, each of {len(present) / different:.1f} rows on average")
     return (
         _file_guess(column, texts, len(present), share)
         or _number_guess(column, cells, present, different, share)
-        or _word_guess(column, present, texts, different, share)
+        or _word_guess(column, present, texts, different, share, several)
     )
 
 
@@ -78,7 +82,10 @@ def number_in(cell: Any) -> float | None:
     if isinstance(cell, str):
         found = numbers_in(cell) if not re.search(r"[\s,;\[\]()]", cell.strip()) else None
         return found[0] if found else None
-    return float(cell) if isinstance(cell, int | float) and not isinstance(cell, bool) else None
+    try:
+        return float(cell) if isinstance(cell, int | float) and not isinstance(cell, bool) else None
+    except OverflowError:  # JSON has whole numbers of any length
+        return math.inf if cell > 0 else -math.inf
 
 
 def text_encoder(texts: Sequence[str]) -> tuple[str, str]:
@@ -96,6 +103,11 @@ def _read(cell: Any) -> list[Any]:
     """The values of a cell, a list of numbers as one."""
     items = items_of(cell)
     return [cell] if isinstance(cell, list) and items and not any(isinstance(item, str) for item in items) else items
+
+
+def _readable(item: Any) -> bool:
+    """Whether an encoder here may read what a cell holds."""
+    return _listed(item) is not None if isinstance(item, list) else isinstance(item, str | int | float)
 
 
 def _files(texts: Sequence[str]) -> bool:
@@ -145,18 +157,24 @@ def _number_guess(column: str, cells: Sequence[Any], present: Sequence[Any], dif
     return Guess(column, "numeric", f"{share}, numbers from {min(good):g} to {max(good):g}{rest}")
 
 
-def _word_guess(column: str, present: Sequence[Any], texts: Sequence[str], different: int, share: str) -> Guess:
-    if different * REPEATS <= len(present) and all(len(str(item)) <= LONGEST for item in present):
+def _word_guess(column: str, present: Sequence[Any], texts: Sequence[str], different: int, share: str,
+                several: bool) -> Guess:  # fmt: skip
+    if not several and different * REPEATS <= len(present) and all(len(str(item)) <= LONGEST for item in present):
         return Guess(column, "categorical", f"{share}, {different} different values")
     encoder, why = text_encoder(texts)
     length = sum(map(len, texts)) / max(1, len(texts))
-    return Guess(column, encoder, f"{share}, {different} different texts of {length:.0f} characters on average{why}")
+    lists = " in lists" if several else ""
+    return Guess(
+        column, encoder, f"{share}, {different} different texts{lists} of {length:.0f} characters on average{why}"
+    )
 
 
 def _listed(item: Any) -> list[float] | None:
-    """The numbers of an array that a cell holds; two or more in brackets, three or more without."""
+    """The numbers of an array that a cell holds, of a matrix one row; two or more in brackets, three without."""
     if isinstance(item, list):
-        return item if item and all(isinstance(x, int | float) for x in item) else None
+        rows = item if item and all(isinstance(row, list) for row in item) else [item]
+        whole = len({len(row) for row in rows}) == 1 and all(isinstance(x, int | float) for row in rows for x in row)
+        return rows[0] if whole and rows[0] else None
     if not isinstance(item, str):
         return None
     found = numbers_in(item)

@@ -65,9 +65,10 @@ def read_table(path: str | Path) -> Frame:
     """
     path = Path(path)
     if not path.is_file():
+        if path.is_dir():
+            raise InputError(f"{path}: this is a folder; a table is a file that ends in one of {' '.join(SUFFIXES)}.")
         near = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-        found = did_you_mean(path.name, near).partition(" Known:")[0]
-        raise InputError(f"{path}: there is no such {'file; it is a folder' if path.is_dir() else 'file'}.{found}")
+        raise InputError(f"{path}: there is no such file.{did_you_mean(path.name, near).partition(' Known:')[0]}")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: a table ends in one of {' '.join(SUFFIXES)}, not in {suffix or 'nothing'}; "
@@ -153,13 +154,27 @@ def _json_lines(path: Path, text: str) -> tuple[tuple[str, ...], list]:
             continue
         try:
             cells = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}:{number}: not valid JSON ({error.msg}); each line is one object.") from None
+        except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
+            reason = getattr(error, "msg", str(error))
+            raise InputError(f"{path}:{number}: not valid JSON ({reason}); each line is one object.") from None
+        if "\\ud" in line.lower() and _halved(cells):
+            raise InputError(
+                f"{path}:{number}: a text has half of a character, a lone \\ud8.. or \\udc..; mend the line."
+            )
         if not isinstance(cells, dict):
             kind = type(cells).__name__
             raise InputError(f'{path}:{number}: a {kind} is not a row; each line is one object, {{"column": cell}}.')
         rows.append((number, cells))
     return tuple(dict.fromkeys(column for _, cells in rows for column in cells)), rows
+
+
+def _halved(cells: Any) -> bool:
+    """Whether a text in it has a lone surrogate, which no file can be written with."""
+    try:
+        json.dumps(cells, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _parquet(path: Path) -> tuple[tuple[str, ...], list]:
@@ -191,4 +206,4 @@ def _plain(cell: Any) -> Any:
         cell = float(cell)
     if isinstance(cell, date | time):
         return cell.isoformat()
-    return None if isinstance(cell, float) and math.isnan(cell) else cell
+    return None if (isinstance(cell, float) and math.isnan(cell)) or cell == [] else cell

@@ -64,6 +64,10 @@ def samples_of(rows: Sequence[Row], nodes: Sequence[Node], encoders: Mapping[str
     if problem := next(path_problems(rows, nodes, folder), None):
         raise InputError(problem)
     features = {node.kind: _features(rows, node, encoders[node.kind], folder) for node in nodes}
+    for i, row in enumerate(rows):
+        if not any(len(own[i]) for own in features.values()):
+            raise InputError(f"{row.place}: no encoder finds anything in it, neither a word nor a number, picture or "
+                             "array; fill a cell, or drop the row.")  # fmt: skip
     return [
         Sample(row.name, {kind: own[i] for kind, own in features.items() if len(own[i])}, target=target)
         for i, (row, target) in enumerate(zip(rows, [None] * len(rows) if targets is None else targets, strict=True))

@@ -53,7 +53,7 @@ class Training:
     """``[training]``: the budget. ``modality_dropout``: the share of kinds that a training sample is made to lack."""
 
     epochs: int = field(default=30, metadata={"low": 1})
-    batch_size: int = field(default=32, metadata={"low": 1})
+    batch_size: int = field(default=32, metadata={"low": 1, "below": 2**31})
     learning_rate: float = field(default=1e-3, metadata={"above": 0})
     weight_decay: float = field(default=0.01, metadata={"low": 0})
     patience: int = field(default=10, metadata={"low": 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.tables.read import Row
 from graphfuse.tables.spec import Spec
+
+LARGEST = 1e30  # of a number that is to be answered; weights are of 32 bits
 
 
 def targets_of(spec: Spec, rows: Sequence[Row]) -> tuple[list[Any], list[str]]:
@@ -37,7 +40,22 @@ def _target(spec: Spec, row: Row) -> Any:
         return tuple(dict.fromkeys(label for part in parts if (label := category_of(part, where))))
     if cell is None:
         raise InputError(f"{where}: the target is empty; fill it, or leave the row out (`predict` needs no target).")
-    return number_of(cell, where) if spec.target.task == "regress" else category_of(cell, where)
+    if spec.target.task == "classify":
+        return category_of(cell, where)
+    number = number_of(cell, where)
+    if abs(number) > LARGEST:
+        raise InputError(f"{where}: {cell!r} is too large to be learnt; write the target in a larger unit.")
+    return number
+
+
+def metric_problem(spec: Spec, targets: Sequence[Any], valid: Sequence[int]) -> list[str]:
+    """What keeps the spec's metric from choosing the epoch: ``auc`` and ``r2`` need validation rows that differ."""
+    counts = Counter(label for i in valid for label in _every(targets[i]))
+    some = any(count < len(valid) for count in counts.values()) if spec.target.task != "regress" else len(counts) > 1
+    if spec.target.metric not in ("auc", "r2") or some or not valid:
+        return []
+    return [f"{spec.path}: [target] metric {spec.target.metric} is not defined, since all validation rows have the "
+            "same target; take another metric, or more rows."]  # fmt: skip
 
 
 def labels_of(spec: Spec, rows: Sequence[Row], targets: list[Any], splits: Mapping[str, Sequence[int]]

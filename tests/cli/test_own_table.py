@@ -88,6 +88,30 @@ def test_more_of_what_is_wrong(place, capsys):
     ran(capsys, "init", "cases.csv", "--target", "label", "--force")
 
 
+def test_a_table_is_never_written_over(place, capsys):
+    before = (place / "cases.csv").read_bytes()
+    said = ran(capsys, "init", "cases.csv", "--target", "label", "--out", "./cases.csv", "--force", code=2)
+    assert "--out cases.csv: is the table itself" in said
+    assert (place / "cases.csv").read_bytes() == before
+
+
+def test_check_takes_changes_and_a_seed_has_a_limit(place, capsys):
+    ran(capsys, "init", "cases.csv", "--target", "label")
+    assert "'epoch'" in ran(capsys, "check", "spec.toml", "--set", "training.epoch=3", code=2)
+    assert run(["check", "spec.toml", "--set", "target.task=regress"]) == 2
+    assert "'ill' is not a number" in capsys.readouterr().out
+    assert "--seed" in ran(capsys, "train", "spec.toml", "--seed", str(2**64), code=2)
+
+
+def test_a_run_that_is_interrupted_says_so_in_one_line(place, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    ran(capsys, "init", "cases.csv", "--target", "label")
+    monkeypatch.setattr("graphfuse.study.train", interrupted)
+    assert ran(capsys, "train", "spec.toml", code=130) == "graphfuse: stopped\n"
+
+
 def test_problems_of_a_table_end_a_check_with_two(place, capsys):
     ran(capsys, "init", "cases.csv", "--target", "label")
     text = (place / "cases.csv").read_text().replace("p7,", "p8,", 1)

@@ -74,7 +74,7 @@ def test_columns_that_nothing_can_be_learnt_from_are_refused():
         Table.fitted([{"size": None}, {}], numeric=["size"])
     with pytest.raises(InputError, match=r"Column 'c': 1001 different values are too many.*as text"):
         Table.fitted([{"c": i} for i in range(1001)], categorical=["c"])
-    with pytest.raises(InputError, match=r"Column 'size': .*inf.* is not a mean and a standard deviation"):
+    with pytest.raises(InputError, match=r"Column 'size': its numbers are too large for a mean"):
         Table.fitted([{"size": 1e308}, {"size": 1.1e308}], numeric=["size"])
 
 

@@ -63,7 +63,9 @@ def test_a_file_that_is_missing_torn_or_something_else_is_named(tmp_path):
     (tmp_path / "torn.npy").write_bytes((tmp_path / "torn.npy").read_bytes()[:500])
     np.savez(tmp_path / "torn.npz", x=np.zeros((100, 3)))
     (tmp_path / "torn.npz").write_bytes((tmp_path / "torn.npz").read_bytes()[:900])
-    for file in ("words.npy", "torn.npy", "torn.npz"):
+    told = b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999,), }".ljust(117) + b"\n"
+    (tmp_path / "huge.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + told + bytes(32))
+    for file in ("words.npy", "torn.npy", "torn.npz", "huge.npy"):
         with pytest.raises(InputError, match=rf"value 0: .*{file} is not a whole .npy or .npz file"):
             Vector(3).encode([tmp_path / file])
     with pytest.raises(InputError, match=r"value 0: .*none.npy: there is no such file"):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from report_data import EVIL, METHODS, Page, runs_of, story_of
@@ -77,6 +78,16 @@ def test_right_and_wrong_are_words_and_arrows_show_the_edge(folder):
     assert "confidence 25 %" in page.text
     assert "costs 30.0" in page.text
     assert "gains 5.0" in page.text
+
+
+def test_evidence_and_hidden_modalities_are_explained_where_there_are_any(folder):
+    page = write_report(folder).read_text("utf-8")
+    assert "Arrows of evidence" in page
+    story = Story.open(folder)
+    replace(story, cards=story.cards[1:], hidden_note="Over <some> rows.").save(folder)
+    page = write_report(folder).read_text("utf-8")
+    assert "Arrows of evidence" not in page
+    assert "Over &lt;some&gt; rows." in page
 
 
 def test_redrawing_gives_the_same_bytes_in_any_process(folder, run_python):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import graphfuse as gf
-from graphfuse.study import evaluate, predict
+from graphfuse.study import apply, evaluate, predict
 
 
 def new_table(folder, drop=("label", "split"), count=20, **cells):
@@ -72,10 +72,22 @@ def test_a_wrong_table_or_split_is_named(split, drop, cells, text, trained):
         evaluate(trained / "run", new_table(trained, drop=drop, **cells), split)
 
 
+def test_of_a_run_that_drew_its_splits_none_can_be_measured_alone(trained, monkeypatch):
+    model, told = apply.opened(trained / "run")
+    monkeypatch.setattr(apply, "opened", lambda folder: (model, {**told, "rows": {"id": "id"}}))
+    with pytest.raises(gf.InputError, match=r"--split test: the run drew its splits by shares, so no column"):
+        evaluate(trained / "run", trained / "cases.csv", "test")
+    assert evaluate(trained / "run", trained / "cases.csv")[1:] == (90, "all")
+
+
 def test_a_wrong_run_or_output_is_named_and_nothing_is_written(trained, tmp_path):
     table = new_table(trained)
-    with pytest.raises(gf.InputError, match=r"table format \(the suffix of .*answers\.xlsx\) called '\.xlsx'"):
+    with pytest.raises(gf.InputError, match=r"--out .*answers\.xlsx: answers go to a file that ends in one of \.csv"):
         predict(trained / "run", table, tmp_path / "answers.xlsx")
+    before = table.read_bytes()
+    with pytest.raises(gf.InputError, match=r"--out .*new\.csv: is the table itself"):
+        predict(trained / "run", table, table)
+    assert table.read_bytes() == before
     model = gf.FusionModel(gf.Schema({"x": 1}), gf.heads.Classify("ab"), "concat", dim=8)
     model.save_pretrained(tmp_path / "own")
     with pytest.raises(gf.InputError, match=r"own: this model was not trained on a table by `graphfuse train`"):

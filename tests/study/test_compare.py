@@ -4,11 +4,13 @@ import json
 from statistics import fmean
 
 import pytest
+from cases_table import make
 
 import graphfuse as gf
 from graphfuse.report import write_report
 from graphfuse.study import Study, compare
 from graphfuse.study.baselines import alone, majority
+from graphfuse.study.compare import _folder
 from graphfuse.tables.spec import Spec
 
 QUICK = ["training.epochs=3"]
@@ -71,6 +73,7 @@ def test_a_modality_alone_sees_nothing_else_and_gives_the_common_answer_where_it
     common = {row["said"] for row in majority(study, 0)[1].answers}
     lacking = {s.name for s in study.samples["test"] if "note" not in s.nodes}
     assert lacking
+    assert not run.history  # of fewer rows than those of other methods: no curve beside theirs
     assert {row["said"] for row in told.answers if row["name"] in lacking} == common
     assert set(run.scores) == {s.name for s in study.samples["test"]}
     model = gf.FusionModel.from_pretrained(folder / "note")
@@ -78,8 +81,6 @@ def test_a_modality_alone_sees_nothing_else_and_gives_the_common_answer_where_it
 
 
 def test_numbers_and_several_labels_are_compared_too(tmp_path, folder):
-    from conftest import make
-
     numbers = make(tmp_path / "numbers", target="number")
     spec = Spec.open(numbers / "spec.toml", [*QUICK, 'target.task="regress"'])
     found = compare(spec, ["sage"], [0], numbers / "out")
@@ -98,6 +99,21 @@ def test_wrong_wishes_are_named_before_anything_is_written(fusions, seeds, missi
     with pytest.raises(gf.InputError, match=text):
         compare(Spec.open(folder / "spec.toml"), fusions, seeds, folder / "out", missing)
     assert not (folder / "out").exists()
+
+
+def test_a_comparison_that_was_stopped_is_taken_up_only_if_asked(folder):
+    (folder / "out/only-note/seed-0").mkdir(parents=True)
+    (folder / "out/only-note/seed-0/checkpoint.safetensors").touch()
+    with pytest.raises(gf.InputError, match="out: holds a run already; add --resume to take it up"):
+        compare(Spec.open(folder / "spec.toml"), ["sage"], [0], folder / "out")
+
+
+def test_columns_with_names_that_are_alike_have_folders_of_their_own(tmp_path):
+    names = ["note", "a.b", "a b", "../x", "x" * 400, "x" * 399 + "y", "颜色"]
+    folders = [_folder(tmp_path, name, 0) for name in names]
+    assert len(set(folders)) == len(names)
+    assert folders[0] == tmp_path / "only-note" / "seed-0"
+    assert all(len(folder.parent.name) < 80 and folder.parents[1] == tmp_path for folder in folders)
 
 
 def test_each_model_trains_an_encoder_of_its_own(folder):

@@ -1,6 +1,7 @@
 """A run folder of a table: whole, equal for equal seeds, taken up, and nothing written where the table is wrong."""
 
 import json
+import re
 
 import pytest
 
@@ -37,6 +38,9 @@ def test_a_run_has_all_that_is_needed_and_says_all_about_itself(trained):
     page = (run / "report.html").read_text("utf-8")
     assert "majority" in page
     assert "data:image/png" in page
+    assert "Each bar is over the rows that have the modality and another" in page
+    assert "Arrows of evidence" not in page  # there is none
+    assert re.search(r"note: (round|calm|a|circle|corners|box)\b", page)  # words are called by themselves
 
 
 def test_equal_seeds_give_equal_runs_and_another_seed_another(trained):

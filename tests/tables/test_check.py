@@ -76,6 +76,25 @@ def test_wrong_features_are_all_named(folder):
     assert any("width 3 were expected, 4 found" in p for p in check(folder.open()).problems)  # row 3 is the first
 
 
+def test_features_that_are_all_torn_are_all_named(folder):
+    for i in range(12):
+        (folder.path / f"{i}.npy").write_bytes(b"torn")
+        folder.put(i + 2, scan=f"{i}.npy")
+    folder.spec += '[nodes.scan]\nencoder = "vector"\ncolumn = "scan"\n'
+    problems = check(folder.open()).problems
+    assert [re.search(r"row (\d+), column scan: .*npy is not a whole", p).group(1) for p in problems] == [
+        str(row) for row in range(2, 14)
+    ]
+
+
+def test_a_column_that_training_lacks_is_named_with_its_kind(folder):
+    for row in range(2, 14):
+        folder.put(row, size="")
+    assert check(folder.open()).problems == (
+        "kind table: Column 'size': no training row has a value in it; leave the column out.",
+    )
+
+
 def test_rows_that_two_splits_share_are_a_warning(folder):
     folder.put(11, note="note   number 1", picture="img/copy.png").put(12, note="note number 2", picture="img/2.png")
     (folder.path / "img/copy.png").write_bytes((folder.path / "img/1.png").read_bytes())

@@ -89,6 +89,20 @@ def test_a_number_is_a_target_and_a_word_is_not(folder):
     assert (data.targets[:2], data.labels) == ([1.0, 1.5], ())
     with pytest.raises(InputError, match=r"table.csv row 6, column label: 'six' is not a number"):
         load(folder.put(6, label="six").open("target.task=regress"))
+    with pytest.raises(InputError, match=r"table.csv row 6, column label: '1e300' is too large to be learnt"):
+        load(folder.put(6, label="1e300").open("target.task=regress"))
+
+
+@pytest.mark.parametrize(("task", "metric", "label"), [("classify", "auc", "cat"), ("regress", "r2", "2"),
+                                                       ("multilabel", "auc", "cat;dog")])  # fmt: skip
+def test_a_metric_that_validation_rows_do_not_define_is_named_before_training(folder, task, metric, label):
+    for row in range(2, 14):
+        folder.put(row, label=label if row in (8, 9, 10) else ("1" if task == "regress" else ("cat", "dog")[row % 2]))
+    spec = folder.open(f"target.task={task}", f"target.metric={metric}")
+    with pytest.raises(InputError, match=rf"\[target\] metric {metric} is not defined, since all validation rows"):
+        load(spec)
+    folder.put(8, label="1" if task == "regress" else "dog")
+    assert not load(folder.open(f"target.task={task}", f"target.metric={metric}")).problems
 
 
 def test_lists_of_labels_and_other_types_come_from_json_lines(tmp_path):

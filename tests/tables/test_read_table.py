@@ -110,7 +110,13 @@ def test_json_lines_keep_types_and_lines_and_lack_what_they_do_not_name(read):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [('{"a": 1}\n{"a":\n', r"t.jsonl:2: not valid JSON"), ('[{"a": 1}]\n', r"t.jsonl:1: a list is not a row")],
+    [
+        ('{"a": 1}\n{"a":\n', r"t.jsonl:2: not valid JSON"),
+        ('[{"a": 1}]\n', r"t.jsonl:1: a list is not a row"),
+        ('{"a": "ok \\\\ud83d \\ud83d\\ude00"}\n{"a": ["\\uD83d"]}\n', r"t.jsonl:2: a text has half of a character"),
+        ('{"a": ' + "9" * 5000 + "}\n", r"t.jsonl:1: not valid JSON \(Exceeds the limit"),
+        ('{"a": ' + "[" * 100_000 + "\n", r"t.jsonl:1: not valid JSON"),
+    ],
 )
 def test_a_bad_line_of_json_is_named(read, content, message):
     with pytest.raises(InputError, match=message):
@@ -134,7 +140,7 @@ def test_a_file_that_is_missing_or_of_another_kind_is_named(tmp_path, read):
     read("a\n1\n", "visits.csv")
     with pytest.raises(InputError, match=r"visit.csv: there is no such file\. Did you mean 'visits.csv'\?$"):
         read_table(tmp_path / "visit.csv")
-    with pytest.raises(InputError, match=r"there is no such file; it is a folder"):
+    with pytest.raises(InputError, match=r"this is a folder; a table is a file that ends in"):
         read_table(tmp_path)
     for name, found in (("t.xlsx", ".xlsx"), ("t", "nothing")):
         with pytest.raises(InputError, match=rf"ends in one of .csv .tsv .jsonl .parquet, not in {found}; .*CSV"):

@@ -74,7 +74,9 @@ def test_a_cell_of_a_test_row_that_is_no_number_is_named(folder):
         ("https://x.org/a.png", "is an address; download the file"),
         ("img\\1.png", r"is no file here; write / between folders"),
         ("C:\\a.png", "is an absolute path"),
-        ("x" * 5000 + ".png", "is missing"),
+        ("HTTPS://x.org/a.png", "is an address"),
+        ("img", "is a folder; a file is needed"),
+        ("x" * 5000 + ".png", r"'x{60}\.\.\.x{13}\.png' is missing"),
     ],
 )
 def test_a_path_has_to_be_there_and_inside_the_folder(folder, tmp_path_factory, monkeypatch, path, message):
@@ -142,6 +144,7 @@ def test_features_come_from_files_lists_and_texts_and_their_width_from_training(
         ("f.npz", r"row 4, column x: f.npz has no array 'r3'\. Known: r1, r2"),
         ("f.npz#r9", r"row 4, column x: .*f.npz has no array 'r9'"),
         ("nan.npy", r"row 4, column x: row 0 of the features has NaN or infinity"),
+        ("none.npz", r"row 4, column x: .*none.npz has no array 'r3'\. Known: none"),
         ("torn.npz", r"row 4, column x: .*torn.npz is not a whole .npy or .npz file"),
     ],
 )
@@ -149,8 +152,14 @@ def test_wrong_features_are_named(single, tmp_path, cell, message):
     np.savez(tmp_path / "f.npz", r1=np.zeros(3), r2=np.ones(3))
     np.save(tmp_path / "nan.npy", [1, np.nan, 2])
     (tmp_path / "torn.npz").write_bytes(b"PK torn")
+    np.savez(tmp_path / "none.npz")
     with pytest.raises(InputError, match="t.jsonl " + message):
         single([[1, 2, 3], "1 2 3", "1 2 3", cell], 'encoder = "vector"')
+
+
+def test_a_row_in_which_no_encoder_finds_anything_is_named(single):
+    with pytest.raises(InputError, match=r"t.jsonl row 3: no encoder finds anything in it, neither a word nor"):
+        single(["some words", "more", "\u200b", "words"], 'encoder = "ngrams"')
 
 
 def test_features_that_training_lacks_are_named(single):
