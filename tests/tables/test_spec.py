@@ -1,7 +1,4 @@
 import json
-import re
-from dataclasses import fields
-from pathlib import Path
 
 import pytest
 from small_table import SPEC
@@ -10,8 +7,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.encoders import ENCODERS
 from graphfuse.fusion import FUSIONS
 from graphfuse.heads import HEADS
-from graphfuse.tables.parts import Fusion
-from graphfuse.tables.spec import METRICS, Rows, Spec, Training
+from graphfuse.tables.spec import METRICS, Spec
 
 SHORT = 'table = "table.csv"\n[target]\ncolumn = "label"\n[nodes.note]\nencoder = "text"\ncolumn = "note"\n'
 
@@ -49,18 +45,6 @@ def test_every_key_of_the_documented_form_is_read(opened):
     assert spec.rows.shares == (0.6, 0.2, 0.2)
     assert spec.fusion.options == {"query": "note", "ground": ["x"]}
     assert (spec.training.learning_rate, type(spec.training.learning_rate)) == (1.0, float)
-
-
-def test_the_documented_example_is_a_spec_and_shows_every_key(opened):
-    page = (Path(__file__).parents[2] / "docs" / "tables.md").read_text("utf-8")
-    (example,) = re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    spec = opened(example)
-    drawn = opened(example.replace('split = "split"', "").replace("\n# ", "\n").replace("Without a split", "# "))
-    assert drawn.rows == Rows("id", None, (0.7, 0.15, 0.15), 0, "patient")
-    for part in (spec.target, spec.rows, spec.training):
-        assert not [f.name for f in fields(part) if not re.search(rf"^(# )?{f.name} = ", example, re.MULTILINE)]
-    assert (spec.training, spec.fusion) == (Training(), Fusion())
-    assert {name for metrics in METRICS.values() for name in metrics} <= set(re.findall(r"[a-z_0-9]+", page))
 
 
 def test_it_is_the_same_after_it_was_saved_as_json(opened):
