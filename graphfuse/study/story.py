@@ -22,7 +22,7 @@ from graphfuse.training import Comparison, measure
 
 CARDS, WRONG = 12, 4
 SIDE = 240  # pixels of a picture on a card
-HIDDEN = "Each bar is over the rows that have the modality and another; its cost is against the same rows whole."
+HIDDEN = "Bars but the first are over rows that have the modality and another; costs are against the same rows whole."
 GRAPH = ("sage", "rgcn", "hgt", "relation_gate", "pyg")
 
 

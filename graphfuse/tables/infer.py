@@ -19,7 +19,7 @@ TARGETS = ("label", "labels", "target", "class", "y", "answer")
 SEPARATORS = (";", "|")
 OFTEN = 0.1  # the share of targets with a separator that makes the task multilabel
 FEW = 20  # different whole numbers up to which a target is taken for labels
-ROWS_SEEN = 20_000  # about 600 steps; a small table needs many epochs, a large one few
+ROWS_SEEN = 10_000  # about 300 steps; a small table needs many epochs, a large one few
 MODEL = """
 [fusion]
 name = "hgt"

@@ -38,7 +38,7 @@ def test_a_run_has_all_that_is_needed_and_says_all_about_itself(trained):
     page = (run / "report.html").read_text("utf-8")
     assert "majority" in page
     assert "data:image/png" in page
-    assert "Each bar is over the rows that have the modality and another" in page
+    assert "Bars but the first are over rows that have the modality" in page
     assert "Arrows of evidence" not in page  # there is none
     assert re.search(r"note: (round|calm|a|circle|corners|box)\b", page)  # words are called by themselves
 
