@@ -38,7 +38,8 @@ everything about a test picture. Published results with the same splits (SLAKE E
 and 62.6, PubMedCLIP 80.1 and 72.1, MUMC, pretrained on medical pictures, 84.9 and 79.2. `seconds` are of training."""
 OTHERS = """\
 Sets of other kinds, by their own specs, to see that nothing is tuned to one: the task's metric, mean ± standard
-deviation over seeds (for cross-validation over ten repeats of five folds)."""
+deviation over seeds (for cross-validation over ten repeats of five folds). The spec of ROSMAP was chosen by
+cross-validation within the official training rows, which are test rows of its own cross-validation too."""
 KILLED = """\
 Share of runs that were killed with SIGKILL at a random moment, taken up again, and ended with weights equal bit for bit
 to those of a run that was not killed: 50 moments a seed."""

@@ -103,7 +103,7 @@ def _compared(task: Task, rows: Rows, data: Path, out: Path, seeds: Sequence[int
     write_table(rows, data / task.pictures if task.pictures else None, out / "data", task.picture)
     write_text(out / "data" / "spec.toml", (SPECS / f"{task.spec}.toml").read_text("utf-8"))
     spec = Spec.open(out / "data" / "spec.toml", ["training.epochs=1"] if quick else [])
-    found = compare(spec, FUSIONS, seeds, out / "runs", resume=True, command=command)
+    found = compare(spec, [*FUSIONS, spec.fusion.name], seeds, out / "runs", resume=True, command=command)
     lines = (out / "runs" / METRICS).read_text("utf-8").splitlines()
     return list(found.runs), [json.loads(line) for line in lines]
 

@@ -27,3 +27,10 @@ def run_python(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subpro
         return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, check=False)
 
     return run
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feature cache that no other test and no user has, and no network."""
+    monkeypatch.setenv("GRAPHFUSE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -14,7 +14,7 @@ from graphfuse.core.sample import Sample, collate
 from graphfuse.core.seed import seeded
 from graphfuse.heads import Classify, MultiLabel
 from graphfuse.study.study import Study
-from graphfuse.training import Run, Told, fit, measured, scores_of
+from graphfuse.training import Measured, Run, Told, fit, scores_of
 
 MAJORITY = "majority"
 BATCH = 256
@@ -23,7 +23,7 @@ BATCH = 256
 def majority(study: Study, seed: int, name: str = MAJORITY) -> tuple[Run, Told]:
     """Answers every sample alike, from what training targets are like; the run, and what it said."""
     head, scores = study.head, prior(study.head, study.samples["train"])
-    said = {split: measured(head, _constant(study, scores, study.samples[split])) for split in ("valid", "test")}
+    said = {split: Measured(head, _constant(study, scores, study.samples[split])) for split in ("valid", "test")}
     decides = study.spec.target.metric or head.metric
     values = dict(zip([s.name for s in study.samples["test"]], said["test"].values[head.metric].tolist()))
     run = Run(name, seed, head.metric, head.metrics[head.metric], said["valid"].metrics, values,
@@ -49,7 +49,7 @@ def alone(study: Study, source: str, seed: int, out: Path) -> tuple[Run, Told]:
     for split in ("valid", "test"):
         lacking = [whole for whole, own in zip(study.samples[split], seen[split]) if not own.nodes]
         scored = [*(scores_of(model, having[split]) if having[split] else []), *_constant(study, scores, lacking)]
-        found[split] = measured(study.head, scored), [*having[split], *lacking]
+        found[split] = Measured(study.head, scored), [*having[split], *lacking]
     said, samples = found["test"]
     run = Run.of(name, seed, model, history, said, samples, study.spec.target.metric)
     # Its history is of the rows that have the modality: no curve to draw beside those of other methods.

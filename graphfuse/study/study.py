@@ -57,10 +57,12 @@ class Study:
 
     @property
     def sources(self) -> dict[str, tuple[str, ...]]:
-        """The modalities as a user sees them: columns -> the kinds that are read from them."""
+        """The modalities as a user sees them: a column -> the kinds read from it; a table of cells -> its own kind."""
+        columns = {node.column for node in self.spec.nodes}
         sources: dict[str, tuple[str, ...]] = {}
         for node in self.spec.nodes:
-            name = node.column or node.kind
+            cells = f"{node.kind} (cells)" if node.kind in columns else node.kind
+            name = node.column or cells
             sources[name] = (*sources.get(name, ()), node.kind)
         return sources
 

@@ -3,9 +3,9 @@
 from graphfuse.training.compare import compare, compare_missing, runs_of
 from graphfuse.training.comparison import Comparison, Run
 from graphfuse.training.fit import History, fit
-from graphfuse.training.measure import Measured, evaluate, look, measure, measured, scores_of
+from graphfuse.training.measure import Measured, evaluate, look, measure, scores_of
 from graphfuse.training.missing import hide
 from graphfuse.training.told import Told
 
 __all__ = ["Comparison", "History", "Measured", "Run", "Told", "compare", "compare_missing", "evaluate", "fit", "hide",
-           "look", "measure", "measured", "runs_of", "scores_of"]  # fmt: skip
+           "look", "measure", "runs_of", "scores_of"]  # fmt: skip

@@ -63,6 +63,8 @@ def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, run: 
         with safetensors.safe_open(path, "pt") as file:
             told = json.loads(file.metadata()["progress"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: is damaged ({error}); delete it to train anew.") from error
     for key in run | told["run"]:

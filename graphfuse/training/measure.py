@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,21 +18,41 @@ from graphfuse.model import FusionModel
 
 @dataclass(frozen=True)
 class Measured:
-    """What a model makes of samples with targets, in one pass.
+    """What a head makes of scores, batch by batch; each part is computed when it is asked for.
 
     Attributes:
-        values: Metric -> its value for each sample, ``float64 [n]``; under ``"loss"`` each batch's mean loss.
-        metrics: Metric -> its value on the whole: means of ``values``, and those that are no mean.
-        answers: One a sample.
+        head: Of the model.
+        scored: The head's scores of each batch, and the batch.
     """
 
-    values: dict[str, Tensor]
-    metrics: dict[str, float]
-    answers: list[Answer]
+    head: Any
+    scored: Sequence[tuple[Tensor, Batch]]
+
+    @cached_property
+    def values(self) -> dict[str, Tensor]:
+        """Metric -> its value for each sample, ``float64 [n]``; under ``"loss"`` each batch's mean loss."""
+        parts = dict[str, list[Tensor]]()
+        for scores, batch in self.scored:
+            found = self.head.measure(scores, batch)
+            found["loss"] = self.head.loss(scores, batch).expand(len(batch))
+            for name, x in found.items():
+                parts.setdefault(name, []).append(x.cpu().double())
+        return {name: torch.cat(xs) for name, xs in parts.items()}
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Metric -> its value on the whole: means of ``values``, and those that are no mean."""
+        means = {name: float(x.mean()) for name, x in self.values.items()}
+        return means | self.head.summary([scores for scores, _ in self.scored], [batch for _, batch in self.scored])
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """One a sample."""
+        return [answer for scores, batch in self.scored for answer in self.head.answers(scores, batch)]
 
 
 def look(model: FusionModel, samples: Sequence[Sample], batch_size: int = 64) -> Measured:
-    """Answers samples and measures the answers.
+    """Answers samples, to be measured.
 
     Raises:
         InputError: There are no samples, or a target does not suit the head (named).
@@ -39,21 +60,7 @@ def look(model: FusionModel, samples: Sequence[Sample], batch_size: int = 64) ->
     if not samples:
         raise InputError("There is no sample to evaluate on; the split is empty.")
     model.head.check(samples)
-    return measured(model.head, scores_of(model, samples, batch_size))
-
-
-def measured(head: Any, scored: Sequence[tuple[Tensor, Batch]]) -> Measured:
-    """What a head makes of scores, batch by batch."""
-    parts, answers = dict[str, list[Tensor]](), list[Answer]()
-    for scores, batch in scored:
-        values = head.measure(scores, batch)
-        values["loss"] = head.loss(scores, batch).expand(len(batch))
-        for name, x in values.items():
-            parts.setdefault(name, []).append(x.cpu().double())
-        answers += head.answers(scores, batch)
-    joined = {name: torch.cat(xs) for name, xs in parts.items()}
-    whole = head.summary([scores for scores, _ in scored], [batch for _, batch in scored])
-    return Measured(joined, {**{name: float(x.mean()) for name, x in joined.items()}, **whole}, answers)
+    return Measured(model.head, scores_of(model, samples, batch_size))
 
 
 def scores_of(model: FusionModel, samples: Sequence[Sample], batch_size: int = 64) -> list[tuple[Tensor, Batch]]:

@@ -79,3 +79,8 @@ def test_json_that_is_missing_or_broken_names_file_and_line(tmp_path):
 def test_the_checksum_is_sha256(tmp_path):
     write_bytes(tmp_path / "abc", b"abc")
     assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_checksum_of_what_cannot_be_read_says_so(tmp_path):
+    with pytest.raises(gf.InputError, match=r"cannot be read \(Is a directory\)"):
+        sha256(tmp_path)

@@ -5,10 +5,8 @@ from cases_table import make
 
 
 @pytest.fixture(autouse=True)
-def cache_folder(tmp_path_factory, monkeypatch):
-    """No test sees the user's cache, nor the network."""
-    monkeypatch.setenv("GRAPHFUSE_CACHE", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def alone(own_cache):
+    """Every test here has a cache of its own."""
 
 
 @pytest.fixture

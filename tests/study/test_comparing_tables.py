@@ -127,3 +127,11 @@ def test_each_model_trains_an_encoder_of_its_own(folder):
     assert all(study.encoders["picture"].state_dict()[name].equal(x) for name, x in before.items())
     again = study.maker("concat")().encoders["picture"].state_dict()
     assert all(again[name].equal(x) for name, x in before.items())
+
+
+def test_cells_that_are_called_like_a_column_are_a_modality_of_their_own(folder):
+    text = (folder / "spec.toml").read_text("utf-8").replace("[nodes.table]", "[nodes.note]", 1)
+    text = text.replace('[nodes.note]\nencoder = "ngrams"', '[nodes.words]\nencoder = "ngrams"', 1)
+    (folder / "spec.toml").write_text(text, "utf-8")
+    sources = Study.open(Spec.open(folder / "spec.toml")).sources
+    assert sources == {"note": ("words", "whole"), "picture": ("picture",), "note (cells)": ("note",)}
