@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
@@ -210,9 +211,18 @@ def attend(
 def attend_one(graph: FusionGraph, laid: Laid, query: Tensor, key: Tensor, value: Tensor, heads: int = 1) -> Tensor:
     """As :func:`attend` over one relation: ``query [N_target, d]``, others ``[N_source, d]`` -> ``[N_target, d]``."""
     own = _split(query, heads)
-    if laid.dense:
-        return _blocks(graph, laid, own, _split(key, heads), _split(value, heads), None)[0].flatten(1)
-    return _edges(graph, [laid], own, [key], [value], [None])[0].flatten(1)
+    if not laid.dense:
+        return _edges(graph, [laid], own, [key], [value], [None])[0].flatten(1)
+    queries, here = pad(graph, laid.relation[2], own)  # [B, T, H, c]
+    keys, there = pad(graph, laid.relation[0], _split(key, heads))  # [B, S, H, c]
+    values, _ = pad(graph, laid.relation[0], _split(value, heads))
+    if not keys.shape[1]:
+        return torch.zeros_like(query)
+    there[:, 0] |= ~there.any(1)  # a sample without sources attends to one padded row, of zeros
+    got = scaled_dot_product_attention(
+        queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), there[:, None, None, :]
+    )  # [B, H, T, c]
+    return got.transpose(1, 2)[here].flatten(1)
 
 
 def _edges(graph: FusionGraph, relations: Sequence[Laid], query: Tensor, keys: Sequence[Tensor],

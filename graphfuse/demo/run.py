@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 from graphfuse.demo.atlas import HIDEABLE, cases_of
 from graphfuse.demo.build import SPLITS, Atlas, build
@@ -49,25 +50,24 @@ def model_folder(out: Path, seed: int, method: str) -> Path:
     return out / f"atlas-{seed}" / method / f"seed-{seed}"
 
 
-def hidden_scores(out: Path, atlas: Atlas, seed: int) -> list[dict[str, str | float]]:
-    """Test accuracy with one modality hidden: rows ``method, hidden, seed, mean, drop``.
+def hidden_scores(out: Path, atlas: Atlas, seed: int, found: Comparison) -> list[dict[str, str | float]]:
+    """Test accuracy with one modality hidden: rows ``method, hidden, seed, mean, drop`` against what was ``found``.
 
     The questions are read anew without it, so that retrieval lacks it as well; where nothing is left to go by, the
     question counts as not answered.
     """
     folders = {method: model_folder(out, seed, method) for method in SHOWN_HIDDEN}
     models = {method: FusionModel.from_pretrained(own) for method, own in folders.items() if own.is_dir()}
+    whole = {run.method: fmean(run.scores.values()) for run in found.runs}
     rows: list[dict[str, str | float]] = []
-    whole: dict[str, float] = {}
-    for hidden in ("nothing", *HIDEABLE):
+    for hidden in HIDEABLE:
         readings = [reading.without(hidden) for reading in atlas.readings["test"]]
         left = [r for r in readings if r.seen or (len(r.words) and atlas.kg.link(r.question.text))]
         cases = cases_of(left, atlas.facts, atlas.kg, atlas.readers)
         for method, model in models.items():
             right = float(measure(model, [case.sample for case in cases])["accuracy"].sum()) / len(readings)
-            whole.setdefault(method, right)
-            drop = whole[method] - right
-            rows.append({"method": method, "hidden": hidden, "seed": seed, "mean": right, "drop": drop})
+            rows.append({"method": method, "hidden": hidden, "seed": seed, "mean": right,
+                         "drop": whole[method] - right})  # fmt: skip
     return rows
 
 

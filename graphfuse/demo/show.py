@@ -59,7 +59,7 @@ def demo(out: Path, size: str, language: str, seeds: Iterable[int]) -> Compariso
         for dimension, own in slices({seed: atlas}).items():
             for part, names in own.items():
                 parts.setdefault(dimension, {}).setdefault(part, []).extend(names)
-        hidden += hidden_scores(out, atlas, seed)
+        hidden += hidden_scores(out, atlas, seed, found)
         best.append(_best_graph(found))
         model = FusionModel.from_pretrained(model_folder(out, seed, best[-1]))
         evident.append(checked_evidence(model, [case for case in atlas.cases["test"] if not case.question.seen]))

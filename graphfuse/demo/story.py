@@ -54,7 +54,7 @@ def slices(atlases: Mapping[int, Atlas]) -> dict[str, dict[str, list[str]]]:
 def hidden_rows(rows: Sequence[Mapping[str, str | float]]) -> tuple[Hidden, ...]:
     """One row a method and hidden modality: mean and spread over seeds."""
     grouped: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for row in (row for row in rows if row["hidden"] != "nothing"):
+    for row in rows:
         key = str(row["method"]), str(row["hidden"])
         grouped.setdefault(key, []).append((float(row["mean"]), float(row["drop"])))
     return tuple(

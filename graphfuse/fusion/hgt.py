@@ -1,10 +1,13 @@
 """Heterogeneous graph transformer."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from graphfuse.core.errors import InputError
-from graphfuse.core.graph import FusionGraph, Schema
+from graphfuse.core.graph import FusionGraph, Laid, Schema
 from graphfuse.core.message import attend
 from graphfuse.fusion.parts import PerKind
 
@@ -39,25 +42,43 @@ class HGT(nn.Module):
 
     def forward(self, graph: FusionGraph) -> FusionGraph:
         """Passes messages once."""
-        query, keys, values = self._project(graph)
-        got = attend(graph, query, keys, values, heads=self.heads)
+        query, laid, sent = self._project(graph)
+        keys, values = zip(*(own.chunk(2, 1) for own in sent)) if sent else ((), ())
+        got = attend(graph, query, keys, values, laid, heads=self.heads)
         got = self.out(graph, torch.nn.functional.gelu(got))
         keep = torch.stack([s.sigmoid() if reached else s.new_zeros(()) for s, reached in zip(self.skip, self.reached)])
         share = keep.repeat_interleave(torch.tensor(graph.starts, device=keep.device).diff(), output_size=len(got))
         return graph.replace(x=share[:, None] * got + (1 - share)[:, None] * graph.x)
 
-    def _project(self, graph: FusionGraph) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Queries ``[N, d]``, and keys and values of each relation ``[N_source, d]``: one product a kind turns all."""
-        key, query, value = (
-            x.unflatten(1, (self.heads, -1)) for x in self.project(graph, graph.x).chunk(3, 1)
-        )  # [N, H, c]
-        turn_key = self.key * self.prior[..., None, None]
-        keys, values = [graph.x] * len(graph.relations), [graph.x] * len(graph.relations)
-        for kind in graph.schema.all_kinds:
-            places = [place for place, laid in enumerate(graph.relations) if laid.relation[0] == kind]
-            index, rows = [graph.relations[place].index for place in places], graph.rows(kind)
-            for turned, x, weight in ((keys, key, turn_key), (values, value, self.value)):
-                every = torch.einsum("nhc,rhcd->rnhd", x[rows], weight[index]).flatten(2)  # [R, N_kind, d]
-                for place, own in zip(places, every.unbind(0)):
-                    turned[place] = own
-        return query.flatten(1), keys, values
+    def _project(self, graph: FusionGraph) -> tuple[Tensor, list[Laid], list[Tensor]]:
+        """Queries ``[N, d]``, and the relations with the keys and values that each sends, ``[N_source, 2d]``.
+
+        A relation's transforms are folded into the projection of its source kind, and where it is sparse only nodes at
+        which an edge begins are projected.
+        """
+        turns = torch.stack([self.key * self.prior[..., None, None], self.value], 1)  # [R, 2, H, c, c]
+        query, laid, sent = [], list[Laid](), list[Tensor]()
+        for kind, project in zip(graph.schema.all_kinds, self.project.maps):
+            (key, ask, value), (key_bias, ask_bias, value_bias) = (x.chunk(3) for x in project.parameters())
+            query.append(linear(graph.of(kind), ask, ask_bias))
+            own = torch.stack([torch.cat([key, key_bias[:, None]], 1), torch.cat([value, value_bias[:, None]], 1)])
+            own = own.unflatten(1, (self.heads, -1))  # [2, H, c, d + 1]
+            for relation in (relation for relation in graph.relations if relation.relation[0] == kind):
+                weight = torch.einsum("khcd,khci->khdi", turns[relation.index], own).flatten(0, 2)  # [2d, d + 1]
+                x, counted = _begins(graph, relation)
+                laid.append(counted)
+                sent.append(linear(x, weight[:, :-1], weight[:, -1]))
+        return torch.cat(query), laid, sent
+
+
+def _begins(graph: FusionGraph, laid: Laid) -> tuple[Tensor, Laid]:
+    """States ``[n, d]`` of the nodes at which a relation's edges begin, and the relation as if there were no others."""
+    rows = graph.rows(laid.relation[0])
+    x = graph.x[rows]
+    if laid.pairs is None:
+        return x, laid
+    source, target = laid.pairs
+    begins = torch.zeros(len(x), dtype=torch.bool, device=x.device).index_fill_(0, source - rows.start, True)
+    place = begins.cumsum(0) - 1 + rows.start
+    pairs = torch.stack([place[source - rows.start], target])
+    return x.index_select(0, begins.nonzero()[:, 0]), replace(laid, pairs=pairs)

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from graphfuse.core.sample import Sample
 from graphfuse.model import FusionModel
-from graphfuse.training.measure import scores_of
+from graphfuse.training.measure import Measured, scores_of
 
 LOW, HIGH = 0.05, 20.0
 
 
-def calibrate(model: FusionModel, valid: Sequence[Sample]) -> float:
-    """Sets the model's temperature to the one with the lowest log loss on validation, and gives it.
+def calibrate(model: FusionModel, valid: Sequence[Sample]) -> Measured:
+    """Sets the model's temperature to the one with the lowest log loss on validation, and measures the model there.
 
     A normal prior on the temperature's logarithm, of mean 0 and deviation 1, keeps a small or perfectly answered split
     from making a model wholly sure. No answer changes. Heads without a ``log_loss`` are left at 1.
@@ -21,14 +21,15 @@ def calibrate(model: FusionModel, valid: Sequence[Sample]) -> float:
     from scipy.optimize import minimize_scalar
 
     model.temperature.fill_(1.0)
+    scored = scores_of(model, valid)
     if not hasattr(model.head, "log_loss"):
-        return 1.0
-    scored = [(scores.double().cpu(), batch) for scores, batch in scores_of(model, valid)]
+        return Measured(model.head, scored)
+    exact = [(scores.double().cpu(), batch) for scores, batch in scored]
 
     def regret(log_temperature: float) -> float:
-        parts = [len(b) * float(model.head.log_loss(x / math.exp(log_temperature), b)) for x, b in scored]
+        parts = [len(b) * float(model.head.log_loss(x / math.exp(log_temperature), b)) for x, b in exact]
         return sum(parts) + log_temperature**2 / 2
 
     best = minimize_scalar(regret, bounds=(math.log(LOW), math.log(HIGH)), method="bounded")
     model.temperature.fill_(math.exp(best.x))
-    return float(model.temperature)
+    return Measured(model.head, [(scores / model.temperature, batch) for scores, batch in scored])

@@ -22,7 +22,7 @@ from graphfuse.core.seed import seeded
 from graphfuse.model import FusionModel
 from graphfuse.training import checkpoint
 from graphfuse.training.calibrate import calibrate
-from graphfuse.training.measure import evaluate, look
+from graphfuse.training.measure import evaluate
 from graphfuse.training.missing import check_share, thinned
 from graphfuse.training.run_folder import alone, identity, write_run
 
@@ -130,8 +130,7 @@ def _train(accelerator: Any, model: FusionModel, train: Sequence[Sample], valid:
                 checkpoint.save(folder, model, optimizer, told, run)
     model.load_state_dict(told.best)
     model.eval()
-    calibrate(model, valid)
-    measured = look(model, valid)
+    measured = calibrate(model, valid)
     history = History(tuple(told.rows), told.best_epoch, measured.metrics)
     if folder and accelerator.is_main_process:
         write_run(folder, model, history, measured.answers, budget)

@@ -1,6 +1,7 @@
 """Temperature: lowest log loss on validation, no other answer; saved with the model."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import tasks
@@ -17,8 +18,9 @@ def test_the_temperature_is_the_one_with_the_lowest_log_loss_and_changes_no_answ
         model.readout.out.weight *= 7.0  # far too sure of itself
     model.temperature.fill_(1.0)
     before, answers = gf.evaluate(model, tasks.VALID), [a.value for a in model.predict(tasks.VALID)]
-    best = calibrate(model, tasks.VALID)
-    after = gf.evaluate(model, tasks.VALID)
+    measured = calibrate(model, tasks.VALID)
+    best, after = float(model.temperature), gf.evaluate(model, tasks.VALID)
+    assert measured.metrics == after
     assert after["log_loss"] < before["log_loss"]
     assert [a.value for a in model.predict(tasks.VALID)] == answers
 
@@ -27,7 +29,8 @@ def test_the_temperature_is_the_one_with_the_lowest_log_loss_and_changes_no_answ
         return gf.evaluate(model, tasks.VALID)["log_loss"] * len(tasks.VALID) + math.log(temperature) ** 2 / 2
 
     assert regret(best) < min(regret(0.9 * best), regret(1.1 * best))
-    assert calibrate(model, tasks.VALID) == pytest.approx(best)  # whatever it was before
+    calibrate(model, tasks.VALID)
+    assert float(model.temperature) == pytest.approx(best)  # whatever it was before
 
 
 def test_fit_calibrates_and_the_folder_keeps_it(tmp_path):
@@ -42,11 +45,14 @@ def test_fit_calibrates_and_the_folder_keeps_it(tmp_path):
 def test_a_head_without_confidence_is_left_alone():
     with gf.seeded(0):
         model = gf.FusionModel(tasks.PLAN, gf.heads.Regress(), "sage", dim=8, layers=1)
-    assert calibrate(model, tasks.VALID) == 1
+    valid = [replace(sample, target=1.0) for sample in tasks.VALID]
+    assert calibrate(model, valid).metrics == gf.evaluate(model, valid)
+    assert model.temperature == 1
 
 
 def test_a_perfect_split_does_not_make_a_model_wholly_sure():
     model = tasks.model()
     gf.fit(model, tasks.TRAIN, tasks.VALID, epochs=15, batch_size=8, learning_rate=0.02)
     right = [s for s, a in zip(tasks.VALID, model.predict(tasks.VALID)) if a.value == s.target][:6]
-    assert calibrate(model, right) > 0.2
+    calibrate(model, right)
+    assert model.temperature > 0.2
