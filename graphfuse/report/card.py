@@ -34,7 +34,7 @@ def model_card(config: Values, facts: Values) -> str:
         _section("What it reads", _reads(config, facts)),
         _section("Fusion", _fusion(config)),
         _section("Training data", _data(facts)),
-        _section("Metrics", _metrics(facts)),
+        _section("Metrics", _metrics(config, facts)),
         _section("Intended use and limits", _limits(config, facts)),
         _section("How to use it", _use()),
         _section("How it was made", _made(config, facts)),
@@ -89,7 +89,7 @@ def _share(cells: Values) -> str:
     return f"{100 * (cells['rows'] - cells['filled']) / cells['rows']:.1f} %" if cells["rows"] else text("")
 
 
-def _metrics(facts: Values) -> str:
+def _metrics(config: Values, facts: Values) -> str:
     metrics = part_of(facts, "metrics")
     valid, test = part_of(metrics, "valid"), part_of(metrics, "test")
     rows = [[text(name), number(valid.get(name, math.nan)), number(test.get(name, math.nan))]
@@ -97,6 +97,9 @@ def _metrics(facts: Values) -> str:
     parts = [table(["metric", "validation", "test"], rows)] if rows else []
     if rows:
         parts.append("The validation split chose the epoch; the test split had no say.")
+    if rows and part_of(config, "training").get("refit"):
+        parts.append("The weights are of a training anew up to that epoch, on training and validation samples together."
+                     " The validation column is of the model before, which had not seen that split.")  # fmt: skip
     if facts.get("temperature", 1) != 1:
         parts.append(f"Confidence is calibrated on validation: scores are divided by {number(facts['temperature'])}.")
     return "\n\n".join(parts)

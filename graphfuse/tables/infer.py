@@ -34,6 +34,7 @@ learning_rate = 1e-3
 weight_decay = 0.01
 patience = {patience}
 modality_dropout = 0.0
+refit = false
 """
 
 

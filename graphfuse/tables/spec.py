@@ -50,7 +50,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Training:
-    """``[training]``: the budget. ``modality_dropout``: the share of kinds that a training sample is made to lack."""
+    """``[training]``: the budget. ``modality_dropout``: the share of kinds that a training sample is made to lack.
+
+    ``refit``: train anew on training and validation rows, once validation has chosen the epoch.
+    """
 
     epochs: int = field(default=30, metadata={"low": 1})
     batch_size: int = field(default=32, metadata={"low": 1, "below": 2**31})
@@ -58,6 +61,7 @@ class Training:
     weight_decay: float = field(default=0.01, metadata={"low": 0})
     patience: int = field(default=10, metadata={"low": 1})
     modality_dropout: float = field(default=0.0, metadata={"low": 0, "below": 1})
+    refit: bool = False
 
 
 @dataclass(frozen=True)

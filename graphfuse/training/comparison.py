@@ -58,10 +58,9 @@ class Run:
         metric = model.head.metric
         scores = dict(zip([sample.name for sample in test], measured.values[metric].tolist()))
         parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        seconds = sum(row["seconds"] for row in history.rows)
         known, decides = model.head.metrics, decides or metric
-        return cls(method, seed, metric, known[metric], history.metrics, scores, parameters, seconds, history.rows,
-                   (decides, known[decides]))  # fmt: skip
+        return cls(method, seed, metric, known[metric], history.metrics, scores, parameters, history.seconds,
+                   history.rows, (decides, known[decides]))  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from graphfuse.model.folder import describe
 if TYPE_CHECKING:
     from graphfuse.training.fit import History
 
-LOCK = ".lock"
+LOCK, REFIT = ".lock", "refit"
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def identity(model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample
 def write_run(folder: Path, model: FusionModel, history: History, answers: list[Answer], budget: dict) -> None:
     """Writes a finished run: the model, its history, its metrics and answers on validation."""
     model.save_pretrained(folder, training=budget, best_epoch=history.best_epoch)
-    write_lines(folder / "history.jsonl", history.rows)
+    write_lines(folder / "history.jsonl", [*history.rows, *({**row, "refit": True} for row in history.refit)])
     write_json(folder / "metrics.json", {"split": "validation", "best_epoch": history.best_epoch, **history.metrics})
     lines = [{"name": a.name, "value": a.value, "score": a.score} for a in answers]
     write_lines(folder / "predictions.jsonl", lines)

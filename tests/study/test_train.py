@@ -90,7 +90,7 @@ def test_nothing_is_written_where_the_table_is_wrong(old, new, text, folder):
 @pytest.mark.parametrize(("changes", "head"), [
     (['target.class_weights="balanced"'], lambda h: h.weights is not None and h.features is None),
     (["target.label_text=true"], lambda h: h.weights is None and h.features.shape[0] == 2),
-    (['target.metric="macro_f1"', "training.modality_dropout=0.3"], lambda h: True),
+    (['target.metric="macro_f1"', "training.modality_dropout=0.3", "training.refit=true"], lambda h: True),
 ])  # fmt: skip
 def test_options_of_the_target_and_of_training_hold(changes, head, folder):
     spec = Spec.open(folder / "spec.toml", ["training.epochs=2", *changes])
@@ -101,6 +101,8 @@ def test_options_of_the_target_and_of_training_hold(changes, head, folder):
     config = json.loads((folder / "run" / "config.json").read_text())
     assert config["training"]["metric"] == ("macro_f1" if "macro_f1" in changes[0] else "accuracy")
     assert config["training"]["modality_dropout"] == (0.3 if len(changes) > 1 else 0)
+    anew = "training and validation samples together" in (folder / "run" / "README.md").read_text("utf-8")
+    assert anew is config["training"]["refit"] is (len(changes) > 1)
 
 
 def test_an_encoder_can_be_trained_with_the_model(folder):
