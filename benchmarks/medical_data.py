@@ -25,7 +25,7 @@ Protocol = Literal["published", "strict", "unseen"]
 LANGUAGES = ("en", "zh")
 PROTOCOLS = ("published", "strict", "unseen")
 SPLITS = {"train": "train", "validate": "valid", "test": "test"}  # SLAKE's files and our names
-SHARE, SEED = 0.06, 0  # of VQA-RAD's training rows that validate, and of the draw
+SHARE, SEED = 0.15, 0  # of VQA-RAD's training rows that validate, and of the draw
 
 
 def slake(folder: str | Path, language: str = "en") -> list[Row]:

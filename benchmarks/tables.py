@@ -56,7 +56,8 @@ class Task:
     folds: Callable[[Rows], list[Rows]] | None = None
 
 
-ASKED, DISHES = {"question": "text", "image": "image"}, {"text": "text", "picture": "image"}
+ASKED = {"question": "text", "image": "image"}
+DISHES = {"text": "text", "ingredients": "ingredients", "picture": "image"}
 TASKS = {
     "slake_en": Task("slake_en", lambda data: medical_data.slake(data / "slake", "en"), "slake/images",
                      slices={**CLOSED, "kvqa": ("base", "kvqa")}, named=ASKED),
