@@ -51,6 +51,12 @@ def run(words: list[str]) -> int:
         said = error.format_message().rstrip(".")
         print(f"graphfuse: {said}; see {context.command_path if context else 'graphfuse'} --help.", file=sys.stderr)
         return 2
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate" not in str(error):
+            raise
+        said = str(error).split("\n")[0] or "an allocation failed"
+        print(f"graphfuse: not enough memory ({said}); lower batch_size, dim or the width of a kind.", file=sys.stderr)
+        return 2
     except (typer.Abort, KeyboardInterrupt):
         print("graphfuse: stopped", file=sys.stderr)
         return 130

@@ -105,7 +105,7 @@ def compare_missing(
         Rows ``method, seed, train, test, metric, value``.
 
     Raises:
-        InputError: As :func:`compare`, or a share is not between 0 and 1.
+        InputError: As :func:`compare`, a share is not between 0 and 1, or the metric is not defined on the test split.
     """
     rows = []
     for seed in seeds:
@@ -118,9 +118,12 @@ def compare_missing(
                 fit(model, seen, checked, None if out is None else Path(out) / name / folder, seed=seed, **budget)
                 metric = budget.get("metric") or model.head.metric
                 for at, (_, _, asked) in hidden.items():
-                    value = evaluate(model, asked)[metric]
+                    found = evaluate(model, asked)
+                    if metric not in found:
+                        raise InputError(f"compare_missing: {metric} is not defined on the test split; it may lack a "
+                                         "label, or have one only.")  # fmt: skip
                     rows.append({"method": name, "seed": seed, "train": share, "test": at, "metric": metric,
-                                 "value": value})  # fmt: skip
+                                 "value": found[metric]})  # fmt: skip
     if out is not None:
         write_lines(Path(out) / MISSING, rows)
     return rows

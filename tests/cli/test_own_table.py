@@ -112,6 +112,13 @@ def test_a_run_that_is_interrupted_says_so_in_one_line(place, capsys, monkeypatc
     assert ran(capsys, "train", "spec.toml", code=130) == "graphfuse: stopped\n"
 
 
+def test_too_little_memory_is_one_sentence(place, capsys):
+    ran(capsys, "init", "cases.csv", "--target", "label")
+    said = ran(capsys, "train", "spec.toml", "--fusion", "concat", "--set", f"fusion.dim={2**40}", code=2)
+    assert said.startswith("graphfuse: not enough memory (")
+    assert not said.removesuffix("\n").count("\n")
+
+
 def test_problems_of_a_table_end_a_check_with_two(place, capsys):
     ran(capsys, "init", "cases.csv", "--target", "label")
     text = (place / "cases.csv").read_text().replace("p7,", "p8,", 1)

@@ -83,3 +83,11 @@ def test_the_experiment_has_a_row_for_each_pair_and_reuses_the_whole_run(tmp_pat
         assert row["value"] == pytest.approx(sum(run.scores.values()) / len(run.scores))
     assert read_json(tmp_path / "sage" / "seed-0-hidden-0.5" / "metrics.json")
     assert len({r["value"] for r in rows}) > 2
+
+
+def test_a_metric_that_the_test_split_lacks_is_named():
+    test = [sample for sample in tasks.TEST if sample.target == "a"]
+    with pytest.raises(gf.InputError, match=r"compare_missing: auc is not defined on the test split"):
+        compare_missing(
+            {"sage": tasks.maker("sage")}, tasks.TRAIN, tasks.VALID, test, (0,), [0], epochs=1, metric="auc"
+        )
