@@ -13,7 +13,8 @@ _HOMES = {
     "graphfuse.core.errors": ("InputError",),
     "graphfuse.core.fused": ("Fused",),
     "graphfuse.core.graph": ("FusionGraph", "Schema", "lay"),
-    "graphfuse.core.message": ("aggregate", "attend"),
+    "graphfuse.core.attention": ("attend",),
+    "graphfuse.core.message": ("aggregate",),
     "graphfuse.core.sample": ("Batch", "Sample", "collate"),
     "graphfuse.core.seed": ("seeded",),
     "graphfuse.edges": ("EDGES", "AllPairs", "Hub", "Linked", "Nearest", "Overlap", "Window"),
@@ -32,10 +33,11 @@ __all__ = sorted([*_HOME, *_ROOMS])
 if TYPE_CHECKING:
     from graphfuse import core, edges, encoders, explain, fusion, heads, kg, report, study, tables, training
     from graphfuse.core.answer import Answer
+    from graphfuse.core.attention import attend
     from graphfuse.core.errors import InputError
     from graphfuse.core.fused import Fused
     from graphfuse.core.graph import FusionGraph, Schema, lay
-    from graphfuse.core.message import aggregate, attend
+    from graphfuse.core.message import aggregate
     from graphfuse.core.sample import Batch, Sample, collate
     from graphfuse.core.seed import seeded
     from graphfuse.edges import EDGES, AllPairs, Hub, Linked, Nearest, Overlap, Window

@@ -1,7 +1,7 @@
-"""The two primitives that carry every graph layer; both take dense and sparse relations mixed.
+"""Sums, means, maxima over relations, the first of the two primitives that carry every graph layer.
 
-A dense relation is never listed: sums over it are taken once a sample and handed to its targets, attention over it is
-computed on padded blocks.
+It takes dense and sparse relations mixed. A dense one is never listed: sums over it are taken once a sample and handed
+to its targets.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
@@ -41,7 +40,7 @@ def aggregate(
     """
     look_up({each: each for each in get_args(Reduce)}, reduce, "way to reduce")
     relations = graph.relations if relations is None else relations
-    sent = _per_relation(graph, values, relations)
+    sent = per_relation(graph, values, relations)
     width = values.shape[1] if isinstance(values, Tensor) else sent[0].shape[1] if sent else graph.x.shape[1]
     if gate is not None and reduce not in ("sum", "mean"):
         raise InputError(f"aggregate: a gate goes with sum or mean, not with {reduce!r}.")
@@ -149,144 +148,6 @@ def segment_log_sum(score: Tensor, index: Tensor, size: int) -> Tensor:
     return torch.where(total > 0, total.clamp(min=1e-30).log() + top, -torch.inf)
 
 
-def pad(graph: FusionGraph, kind: str, values: Tensor) -> tuple[Tensor, Tensor]:
-    """A kind's rows as one block a sample: ``[N_kind, ...] -> ([B, M, ...], bool [B, M])``, true where a node is."""
-    offsets, owner = graph.within(kind), graph.owner(kind)
-    most = int(graph.sizes(kind).max()) if len(values) else 0
-    place = torch.arange(len(values), device=values.device) - offsets[owner]
-    block = values.new_zeros(len(graph) * most, *values.shape[1:]).index_copy(0, owner * most + place, values)
-    real = torch.arange(most, device=values.device) < graph.sizes(kind)[:, None]
-    return block.view(len(graph), most, *values.shape[1:]), real
-
-
-def attend(
-    graph: FusionGraph,
-    query: Tensor,
-    key: Tensor | Sequence[Tensor],
-    value: Tensor | Sequence[Tensor],
-    relations: Sequence[Laid] | None = None,
-    bias: Sequence[Tensor | None] | None = None,
-    heads: int = 1,
-) -> Tensor:
-    """Each node's mean of the values that reach it, weighted by a softmax over all its in-edges of all relations.
-
-    The relations' softmaxes are taken apart and merged exactly by their log-sum-exp. A score is
-    ``query . key / sqrt(d / heads) + bias``.
-
-    Args:
-        graph: Where the relations are laid.
-        query: ``[N, d]``.
-        key: ``[N, d]``, or one ``[N_source, d]`` a relation.
-        value: As ``key``.
-        relations: Those of the graph if left out.
-        bias: One a relation, added to the scores of its edges: ``[heads]``, or ``[E, heads]`` where it is sparse.
-        heads: Divides ``d``.
-
-    Returns:
-        ``[N, d]``, zeros where no edge ends.
-    """
-    if query.shape[1] % heads:
-        raise InputError(f"attend: width {query.shape[1]} is not divisible by {heads} heads.")
-    relations = graph.relations if relations is None else relations
-    keys, values = _per_relation(graph, key, relations), _per_relation(graph, value, relations)
-    biases = [None] * len(relations) if bias is None else bias
-    out = []
-    for kind in graph.schema.all_kinds:
-        rows = graph.rows(kind)
-        own = _split(query[rows], heads)  # [T, H, c]
-        into = [place for place, laid in enumerate(relations) if laid.relation[2] == kind]
-        parts = [
-            _blocks(graph, relations[p], own, _split(keys[p], heads), _split(values[p], heads), biases[p])
-            for p in into
-            if relations[p].dense
-        ]
-        listed = [p for p in into if not relations[p].dense]
-        if listed:
-            parts.append(_edges(graph, [relations[p] for p in listed], own, [keys[p] for p in listed],
-                                [values[p] for p in listed], [biases[p] for p in listed]))  # fmt: skip
-        out.append(_merge(parts, own).flatten(1))
-    return torch.cat(out)
-
-
-def attend_one(graph: FusionGraph, laid: Laid, query: Tensor, key: Tensor, value: Tensor, heads: int = 1) -> Tensor:
-    """As :func:`attend` over one relation: ``query [N_target, d]``, others ``[N_source, d]`` -> ``[N_target, d]``."""
-    own = _split(query, heads)
-    if not laid.dense:
-        return _edges(graph, [laid], own, [key], [value], [None])[0].flatten(1)
-    queries, here = pad(graph, laid.relation[2], own)  # [B, T, H, c]
-    keys, there = pad(graph, laid.relation[0], _split(key, heads))  # [B, S, H, c]
-    values, _ = pad(graph, laid.relation[0], _split(value, heads))
-    if not keys.shape[1]:
-        return torch.zeros_like(query)
-    there[:, 0] |= ~there.any(1)  # a sample without sources attends to one padded row, of zeros
-    got = scaled_dot_product_attention(
-        queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), there[:, None, None, :]
-    )  # [B, H, T, c]
-    return got.transpose(1, 2)[here].flatten(1)
-
-
-def _edges(graph: FusionGraph, relations: Sequence[Laid], query: Tensor, keys: Sequence[Tensor],
-           values: Sequence[Tensor], biases: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Softmax mean over the edges of sparse relations into one kind ``[T, H, c]``, and its log-sum-exp ``[T, H]``."""
-    heads = query.shape[1]
-    pairs = [laid.pairs for laid in relations if laid.pairs is not None]
-    left = [own[0] - graph.rows(laid.relation[0]).start for own, laid in zip(pairs, relations)]
-    index = torch.cat([own[1] for own in pairs]) - graph.rows(relations[0].relation[2]).start
-    key = _split(torch.cat([x[rows] for x, rows in zip(keys, left)]), heads)  # [E, H, c]
-    score = (query[index] * key).sum(-1) * query.shape[-1] ** -0.5  # [E, H]
-    if any(bias is not None for bias in biases):
-        added = [score.new_zeros(heads) if bias is None else bias for bias in biases]
-        score = score + torch.cat([bias.expand(len(rows), heads) for bias, rows in zip(added, left)])
-    top = segment(score.detach(), index, len(query), "max")  # [T, H]
-    raised = (score - top[index]).exp()
-    value = _split(torch.cat([x[rows] for x, rows in zip(values, left)]), heads)
-    got = segment((raised[..., None] * value).flatten(1), index, len(query)).view_as(query)
-    return _mean_and_lse(got, segment(raised, index, len(query)), top)
-
-
-def _blocks(
-    graph: FusionGraph, laid: Laid, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """As :func:`_edges` over one dense relation, on padded blocks."""
-    source, _, target = laid.relation
-    scale = query.shape[-1] ** -0.5
-    queries, here = pad(graph, target, query)  # [B, T, H, c]
-    keys, there = pad(graph, source, key)  # [B, S, H, c]
-    blocks, _ = pad(graph, source, value)
-    score = torch.einsum("bthc,bshc->bhts", queries, keys) * scale  # [B, H, T, S]
-    if bias is not None:
-        score = score + bias.view(1, -1, 1, 1)
-    score = score.masked_fill(~there[:, None, None, :], -torch.inf)
-    top = _finite(score.detach().amax(-1)) if score.shape[-1] else score.new_zeros(score.shape[:-1])
-    raised = (score - top[..., None]).exp()  # [B, H, T, S]
-    got, total = torch.einsum("bhts,bshc->bthc", raised, blocks), raised.sum(-1)
-    return _mean_and_lse(got[here], total.transpose(1, 2)[here], top.transpose(1, 2)[here])
-
-
-def _mean_and_lse(got: Tensor, total: Tensor, top: Tensor) -> tuple[Tensor, Tensor]:
-    safe = total.clamp(min=1e-30)
-    return got / safe[..., None], torch.where(total > 0, safe.log() + top, -torch.inf)
-
-
-def _merge(parts: Sequence[tuple[Tensor, Tensor]], like: Tensor) -> Tensor:
-    if not parts:
-        return torch.zeros_like(like)
-    if len(parts) == 1:
-        return parts[0][0]
-    each = torch.stack([lse for _, lse in parts])  # [R, T, H]
-    share = (each - _finite(each.detach().amax(0))).exp()
-    share = share / share.sum(0).clamp(min=1e-30)
-    return torch.stack([part * s[..., None] for (part, _), s in zip(parts, share)]).sum(0)
-
-
-def _finite(x: Tensor) -> Tensor:
-    return x.masked_fill(x == -torch.inf, 0.0)
-
-
-def _split(x: Tensor, heads: int) -> Tensor:
-    return x.view(len(x), heads, x.shape[1] // heads)
-
-
 def _std(variance: Tensor) -> Tensor:
     spread = variance.clamp(min=1e-5).sqrt()
     return spread.masked_fill(spread <= 1e-5**0.5, 0.0)
@@ -296,7 +157,8 @@ def _arange(rows: slice, like: Tensor) -> Tensor:
     return torch.arange(rows.start, rows.stop, device=like.device)
 
 
-def _per_relation(graph: FusionGraph, values: Tensor | Sequence[Tensor], relations: Sequence[Laid]) -> list[Tensor]:
+def per_relation(graph: FusionGraph, values: Tensor | Sequence[Tensor], relations: Sequence[Laid]) -> list[Tensor]:
+    """What the source kind of each relation sends: rows of ``values [N, d]``, or the one given for it."""
     if isinstance(values, Tensor):
         return [values[graph.rows(laid.relation[0])] for laid in relations]
     if len(values) != len(relations):

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph
-from graphfuse.core.message import pad
 from graphfuse.core.relations import Direction
 from graphfuse.core.sample import Batch
 
@@ -34,15 +33,15 @@ class Nearest:
 
     def __call__(self, graph: FusionGraph, batch: Batch) -> tuple[Tensor, None]:
         """Rows that meet, ``[2, E]``."""
-        source, there = pad(graph, self.source, _unit(graph.of(self.source)))  # [B, S, d], [B, S]
-        target, here = pad(graph, self.target, _unit(graph.of(self.target)))  # [B, T, d], [B, T]
+        there, here = graph.blocks(self.source), graph.blocks(self.target)
+        source, target = (b.spread(_unit(graph.of(k))) for b, k in ((there, self.source), (here, self.target)))
         likeness = (target @ source.transpose(1, 2)).round(decimals=10)  # [B, T, S]
-        likeness = likeness.masked_fill(~there[:, None, :], -torch.inf)
+        likeness = likeness.masked_fill(~there.real[:, None, :], -torch.inf)
         if self.source == self.target:
             likeness.diagonal(dim1=1, dim2=2).fill_(-torch.inf)
         best = likeness.sort(dim=2, descending=True, stable=True)
         chosen, real = best.indices[..., : self.k], best.values[..., : self.k] > -torch.inf  # [B, T, k]
-        sample, row, rank = (real & here[..., None]).nonzero(as_tuple=True)
+        sample, row, rank = (real & here.real[..., None]).nonzero(as_tuple=True)
         first = graph.offsets[:, :-1][[graph.schema.all_kinds.index(k) for k in (self.source, self.target)]]
         return torch.stack([first[0, sample] + chosen[sample, row, rank], first[1, sample] + row]), None
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from graphfuse.core.attention import attend_one
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
 from graphfuse.core.graph import FusionGraph, Laid, Schema
-from graphfuse.core.message import attend_one
 from graphfuse.fusion.parts import Pooling, feed_forward
 
 

@@ -1,14 +1,15 @@
 """Heterogeneous graph transformer."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from graphfuse.core.attention import attend
 from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph, Laid, Schema
-from graphfuse.core.message import attend
 from graphfuse.fusion.parts import PerKind
 
 
@@ -42,43 +43,44 @@ class HGT(nn.Module):
 
     def forward(self, graph: FusionGraph) -> FusionGraph:
         """Passes messages once."""
-        query, laid, sent = self._project(graph)
-        keys, values = zip(*(own.chunk(2, 1) for own in sent)) if sent else ((), ())
-        got = attend(graph, query, keys, values, laid, heads=self.heads)
+        query, relations, keys, values = self._project(graph)
+        got = attend(graph, query, keys, values, relations, heads=self.heads)
         got = self.out(graph, torch.nn.functional.gelu(got))
         keep = torch.stack([s.sigmoid() if reached else s.new_zeros(()) for s, reached in zip(self.skip, self.reached)])
         share = keep.repeat_interleave(torch.tensor(graph.starts, device=keep.device).diff(), output_size=len(got))
         return graph.replace(x=share[:, None] * got + (1 - share)[:, None] * graph.x)
 
-    def _project(self, graph: FusionGraph) -> tuple[Tensor, list[Laid], list[Tensor]]:
-        """Queries ``[N, d]``, and the relations with the keys and values that each sends, ``[N_source, 2d]``.
+    def _project(self, graph: FusionGraph) -> tuple[Tensor, list[Laid], list[Tensor], list[Tensor]]:
+        """Queries ``[N, d]``, and the relations with the keys and the values that each sends, ``[N_source, d]``.
 
-        A relation's transforms are folded into the projection of its source kind, and where it is sparse only nodes at
-        which an edge begins are projected.
+        A relation's transforms are folded into the projection of its source kind: one product gives the queries of a
+        kind and all that it sends over dense relations. Over a sparse one only nodes at which an edge begins send.
         """
         turns = torch.stack([self.key * self.prior[..., None, None], self.value], 1)  # [R, 2, H, c, c]
-        query, laid, sent = [], list[Laid](), list[Tensor]()
-        for kind, project in zip(graph.schema.all_kinds, self.project.maps):
-            (key, ask, value), (key_bias, ask_bias, value_bias) = (x.chunk(3) for x in project.parameters())
-            query.append(linear(graph.of(kind), ask, ask_bias))
-            own = torch.stack([torch.cat([key, key_bias[:, None]], 1), torch.cat([value, value_bias[:, None]], 1)])
-            own = own.unflatten(1, (self.heads, -1))  # [2, H, c, d + 1]
-            for relation in (relation for relation in graph.relations if relation.relation[0] == kind):
-                weight = torch.einsum("khcd,khci->khdi", turns[relation.index], own).flatten(0, 2)  # [2d, d + 1]
-                x, counted = _begins(graph, relation)
-                laid.append(counted)
-                sent.append(linear(x, weight[:, :-1], weight[:, -1]))
-        return torch.cat(query), laid, sent
+        query, relations, sent = [], list[Laid](), list[Sequence[Tensor]]()
+        for kind, project, states in zip(graph.schema.all_kinds, self.project.maps, graph.split(graph.x)):
+            weight, bias = project.parameters()
+            key, ask, value = torch.cat([weight, bias[:, None]], 1).chunk(3)  # [d, d + 1]
+            own = torch.stack([key, value]).unflatten(1, (self.heads, -1))  # [2, H, c, d + 1]
+            begin = [laid for laid in graph.relations if laid.relation[0] == kind]
+            turned = torch.einsum("rkhcd,khci->rkhdi", turns[[laid.index for laid in begin]], own).flatten(1, 3)
+            dense = [place for place, laid in enumerate(begin) if laid.dense]
+            whole = torch.cat([ask, *(turned[place] for place in dense)])  # [d + 2d * R_dense, d + 1]
+            asked, *told = linear(states, whole[:, :-1], whole[:, -1]).split(len(ask), 1)
+            query.append(asked)
+            relations += [begin[place] for place in dense]
+            sent += zip(told[::2], told[1::2])
+            for laid, weight in zip(begin, turned):
+                if not laid.dense:
+                    x, counted = _begins(graph, laid, states)
+                    relations.append(counted)
+                    sent.append(linear(x, weight[:, :-1], weight[:, -1]).chunk(2, 1))
+        return torch.cat(query), relations, [key for key, _ in sent], [value for _, value in sent]
 
 
-def _begins(graph: FusionGraph, laid: Laid) -> tuple[Tensor, Laid]:
+def _begins(graph: FusionGraph, laid: Laid, x: Tensor) -> tuple[Tensor, Laid]:
     """States ``[n, d]`` of the nodes at which a relation's edges begin, and the relation as if there were no others."""
-    rows = graph.rows(laid.relation[0])
-    x = graph.x[rows]
-    if laid.pairs is None:
-        return x, laid
-    source, target = laid.pairs
-    begins = torch.zeros(len(x), dtype=torch.bool, device=x.device).index_fill_(0, source - rows.start, True)
-    place = begins.cumsum(0) - 1 + rows.start
-    pairs = torch.stack([place[source - rows.start], target])
+    (source, target), start = graph.edges(laid), graph.rows(laid.relation[0]).start
+    begins = torch.zeros(len(x), dtype=torch.bool, device=x.device).index_fill_(0, source - start, True)
+    pairs = torch.stack([start + (begins.cumsum(0) - 1)[source - start], target])
     return x.index_select(0, begins.nonzero()[:, 0]), replace(laid, pairs=pairs)

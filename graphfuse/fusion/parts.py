@@ -18,7 +18,7 @@ class PerKind(nn.Module):
 
     def forward(self, graph: FusionGraph, x: Tensor) -> Tensor:
         """Maps each kind's rows by its own map."""
-        return torch.cat([own(x[graph.rows(kind)]) for own, kind in zip(self.maps, graph.schema.all_kinds)])
+        return torch.cat([own(part) for own, part in zip(self.maps, graph.split(x))])
 
 
 class Pooling(nn.Module):

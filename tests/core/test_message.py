@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import graphfuse as gf
+from graphfuse.core.attention import attend_one
 from graphfuse.core.graph import Laid
-from graphfuse.core.message import aggregate_one, attend_one, in_degree, pad, segment, segment_softmax
+from graphfuse.core.message import aggregate_one, in_degree, segment, segment_softmax
 
 REDUCES = ("sum", "mean", "max", "std")
 EXACT = {"rtol": 1e-10, "atol": 1e-12}
@@ -287,9 +288,15 @@ def test_segment_and_segment_softmax_equal_the_plain_loop():
         assert_close(share[index == s], (100 * x[index == s]).softmax(0), **EXACT)
 
 
-def test_pad_puts_each_sample_in_a_block_of_its_own(graph):
-    for kind in graph.schema.all_kinds:
-        block, real = pad(graph, kind, graph.of(kind))
-        assert real.sum(1).tolist() == graph.sizes(kind).tolist()
-        assert_close(block[real], graph.of(kind), rtol=0, atol=0)
-        assert not block[~real].any()
+def test_blocks_hold_each_sample_in_one_of_its_own_kind_after_kind(graph):
+    for kinds in (*((kind,) for kind in graph.schema.all_kinds), graph.schema.all_kinds, ("text", "image", "text")):
+        blocks = graph.blocks(*kinds)
+        x = torch.cat([graph.of(kind) for kind in kinds])
+        spread = blocks.spread(x)
+        for sample, (block, real) in enumerate(zip(spread, blocks.real)):
+            own = [graph.of(kind)[graph.within(kind)[sample] : graph.within(kind)[sample + 1]] for kind in kinds]
+            assert_close(block[real], torch.cat(own), rtol=0, atol=0)
+            assert real.tolist() == sorted(real.tolist(), reverse=True)
+        assert not spread[~blocks.real].any()
+        assert_close(blocks.gather(spread), x, rtol=0, atol=0)
+        assert graph.replace(x=2 * graph.x, relations=()).blocks(*kinds) is blocks
