@@ -135,7 +135,7 @@ def _edges(graph: FusionGraph, sent: Sequence[_Sent], query: Tensor) -> tuple[Te
 
 
 def _mean_and_lse(got: Tensor, total: Tensor, top: Tensor) -> tuple[Tensor, Tensor]:
-    safe = total.clamp(min=1e-30)
+    safe = total.clamp(min=torch.finfo(total.dtype).tiny)
     return got / safe[..., None], torch.where(total > 0, safe.log() + top, -torch.inf)
 
 
@@ -144,7 +144,7 @@ def _merge(parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         return parts[0][0]
     each = torch.stack([lse for _, lse in parts])  # [P, T, H]
     share = (each - _finite(each.detach().amax(0))).exp()
-    share = share / share.sum(0).clamp(min=1e-30)
+    share = share / share.sum(0).clamp(min=torch.finfo(share.dtype).tiny)
     return torch.stack([part * s[..., None] for (part, _), s in zip(parts, share)]).sum(0)
 
 

@@ -11,7 +11,7 @@ builds. All heads have:
   a whole set that are no such mean;
 - ``metrics``: which there are and whether the ``max`` or ``min`` is best; ``metric`` decides unless the user says so;
 - ``config()``: the options as JSON values, from which ``HEADS[name](**config)`` builds it again;
-- ``log_loss(scores, batch) -> Tensor []``, for those whose confidence is calibrated on validation;
+- ``log_loss(scores, batch) -> Tensor [n]``, of each sample that has one, where confidence is calibrated on validation;
 - ``check(samples)``, which raises ``InputError`` for a target that the head cannot learn from.
 """
 

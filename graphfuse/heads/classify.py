@@ -88,8 +88,8 @@ class Classify:
         return _mean(_minus_log(scores, right), own[right.any(1)])
 
     def log_loss(self, scores: Tensor, batch: Batch) -> Tensor:
-        """The loss without weights, by which confidence is calibrated."""
-        return _mean(_minus_log(scores, self.right(batch, scores.device)))
+        """The loss without weights of each sample that has a right label, by which confidence is calibrated."""
+        return _minus_log(scores, self.right(batch, scores.device))
 
     def measure(self, scores: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Accuracy: 1 where the best label is right, else 0."""
@@ -100,7 +100,7 @@ class Classify:
         """Macro F1, macro AUC (where defined), calibration error and log loss of a whole set, batch by batch."""
         cpu = torch.device("cpu")
         every, right = torch.cat(list(scores)).cpu(), torch.cat([self.right(batch, cpu) for batch in batches])
-        p, best = every.softmax(1), every.argmax(1, keepdim=True)
+        p, best = every.double().softmax(1), every.argmax(1, keepdim=True)
         said = torch.zeros_like(right).scatter(1, best, True)
         found = {"macro_f1": macro_f1(right, said), "auc": macro_auc(right, p)}
         found["calibration_error"] = calibration_error(p.amax(1), right.gather(1, best)[:, 0])

@@ -69,8 +69,9 @@ class MultiLabel:
         return nn.functional.binary_cross_entropy_with_logits(scores, right)
 
     def log_loss(self, scores: Tensor, batch: Batch) -> Tensor:
-        """The loss, by which confidence is calibrated."""
-        return self.loss(scores, batch)
+        """The loss of each sample, by which confidence is calibrated."""
+        right = self.right(batch, scores.device).to(scores.dtype)
+        return nn.functional.binary_cross_entropy_with_logits(scores, right, reduction="none").mean(1)
 
     def measure(self, scores: Tensor, batch: Batch) -> dict[str, Tensor]:
         """F1 of each sample's set of labels (1 where both are empty) and whether the set is exactly right."""

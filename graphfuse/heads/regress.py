@@ -56,21 +56,19 @@ class Regress:
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
         """Squared error in units of ``scale``, averaged over samples."""
-        return (scores[:, 0] - (self._targets(scores, batch) - self.mean) / self.scale).square().mean()
+        return (scores[:, 0] - self._targets(scores, batch)).square().mean()
 
     def measure(self, scores: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Absolute and squared error in the target's unit."""
-        off = self.mean + self.scale * scores[:, 0] - self._targets(scores, batch)
+        off = self.scale * (scores[:, 0] - self._targets(scores, batch))
         return {"absolute_error": off.abs(), "squared_error": off.square()}
 
     def summary(self, scores: Sequence[Tensor], batches: Sequence[Batch]) -> dict[str, float]:
         """The share of the targets' variance that is explained, R2; none where they do not vary."""
-        off = torch.cat(
-            [self._targets(x, batch) - self.mean - self.scale * x[:, 0] for x, batch in zip(scores, batches)]
-        )
-        target = torch.cat([self._targets(x, batch) for x, batch in zip(scores, batches)]).double()
+        said = torch.cat([x[:, 0].cpu().double() for x in scores])
+        target = torch.cat([self._targets(said, batch) for batch in batches])
         spread = (target - target.mean()).square().sum()
-        return {"r2": float(1 - off.double().square().sum() / spread)} if spread > 0 else {}
+        return {"r2": float(1 - (target - said).square().sum() / spread)} if spread > 0 else {}
 
     def said(self, scores: Tensor, batch: Batch) -> Tensor:
         """The number itself, ``[B]``."""
@@ -78,8 +76,8 @@ class Regress:
 
     def answers(self, scores: Tensor, batch: Batch) -> list[Answer]:
         """The number in the target's unit."""
-        values = (self.mean + self.scale * scores[:, 0]).tolist()
-        return [Answer(name, value) for name, value in zip(batch.names, values)]
+        return [Answer(name, self.mean + self.scale * x) for name, x in zip(batch.names, scores[:, 0].tolist())]
 
     def _targets(self, scores: Tensor, batch: Batch) -> Tensor:
-        return scores.new_tensor([float(target) for target in batch.targets])
+        """As the scores are: from the mean, in units of ``scale``; worked out in double precision."""
+        return scores.new_tensor([(float(target) - self.mean) / self.scale for target in batch.targets])

@@ -22,10 +22,10 @@ BATCH = 256
 
 def majority(study: Study, seed: int, name: str = MAJORITY) -> tuple[Run, Told]:
     """Answers every sample alike, from what training targets are like; the run, and what it said."""
-    head, scores = study.head, prior(study.head, study.samples["train"])
-    said = {split: Measured(head, _constant(study, scores, study.samples[split])) for split in ("valid", "test")}
-    decides = study.spec.target.metric or head.metric
+    head = study.head
+    said = {split: Measured(head, _constant(study, split, study.samples[split])) for split in ("valid", "test")}
     values = dict(zip([s.name for s in study.samples["test"]], said["test"].values[head.metric].tolist()))
+    decides = study.spec.target.metric or head.metric
     run = Run(name, seed, head.metric, head.metrics[head.metric], said["valid"].metrics, values,
               decides=(decides, head.metrics[decides]))  # fmt: skip
     return run, Told.of(run, said["test"], study.samples["test"])
@@ -35,25 +35,28 @@ def alone(study: Study, source: str, seed: int, out: Path) -> tuple[Run, Told]:
     """One modality alone under the same budget; a sample that lacks it gets the common answer.
 
     The kinds of the modality are joined by ``concat``, which with one kind is a classifier of the mean of its nodes.
+    Where the rows that have it leave the deciding metric undefined, the task's own decides the epoch.
     """
     name, kinds = f"only {source}", study.sources[source]
     others = [kind for kind in study.encoders if kind not in kinds]
     seen = {split: [s.without(*others) for s in own] for split, own in study.samples.items()}
     having = {split: [s for s in own if s.nodes] for split, own in seen.items()}
+    lacking = {split: [s for s, own in zip(study.samples[split], seen[split]) if not own.nodes] for split in seen}
     if not having["train"] or not having["valid"]:
         return majority(study, seed, name)
+    budget, constant = study.budget, Measured(study.head, _constant(study, "valid", having["valid"]))
+    if budget["metric"] not in constant.metrics:
+        budget["metric"] = None
     with seeded(seed):
         model = study.maker("concat", kinds)()
-    history = fit(model, having["train"], having["valid"], out, seed=seed, **study.budget)
-    scores, found = prior(study.head, study.samples["train"]), {}
-    for split in ("valid", "test"):
-        lacking = [whole for whole, own in zip(study.samples[split], seen[split]) if not own.nodes]
-        scored = [*(scores_of(model, having[split]) if having[split] else []), *_constant(study, scores, lacking)]
-        found[split] = Measured(study.head, scored), [*having[split], *lacking]
-    said, samples = found["test"]
-    run = Run.of(name, seed, model, history, said, samples, study.spec.target.metric)
+    history = fit(model, having["train"], having["valid"], out, seed=seed, **budget)
+    valid = Measured(study.head, [*history.measured.scored, *_constant(study, "valid", lacking["valid"])])
+    scored = scores_of(model, having["test"]) if having["test"] else []
+    test = Measured(study.head, [*scored, *_constant(study, "test", lacking["test"])])
+    samples = [*having["test"], *lacking["test"]]
+    run = Run.of(name, seed, model, history, test, samples, study.spec.target.metric)
     # Its history is of the rows that have the modality: no curve to draw beside those of other methods.
-    return replace(run, valid=found["valid"][0].metrics, history=()), Told.of(run, said, samples)
+    return replace(run, valid=valid.metrics, history=()), Told.of(run, test, samples)
 
 
 def prior(head: Any, train: Sequence[Sample]) -> Tensor:
@@ -68,6 +71,9 @@ def prior(head: Any, train: Sequence[Sample]) -> Tensor:
     return torch.zeros(1)
 
 
-def _constant(study: Study, scores: Tensor, samples: Sequence[Sample]) -> list[tuple[Tensor, Any]]:
+def _constant(study: Study, split: str, samples: Sequence[Sample]) -> list[tuple[Tensor, Any]]:
+    """The common answer to samples of a split, from the rows that a model which answers that split was trained on."""
+    both = split == "test" and study.spec.training.refit
+    scores = prior(study.head, [*study.samples["train"], *(study.samples["valid"] if both else [])])
     parts = [samples[i : i + BATCH] for i in range(0, len(samples), BATCH)]
     return [(scores.expand(len(part), -1), collate(part, study.schema())) for part in parts]

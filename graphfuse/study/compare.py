@@ -65,8 +65,7 @@ def compare(spec: Spec, fusions: Sequence[str], seeds: Sequence[int], out: Path,
     comparison.save(out)
     told.save(out)
     if missing:
-        together = list(study.sources.values())
-        compare_missing(methods, train, valid, test, missing, seeds, out, together, **study.budget)
+        compare_missing(methods, train, valid, test, missing, seeds, out, **study.budget)
     chosen = Comparison(tuple(run for run in runs if run.method in methods)).chosen()
     models = {seed: FusionModel.from_pretrained(out / chosen / f"seed-{seed}") for seed in seeds}
     tell(out, study, comparison, models, command)

@@ -88,7 +88,8 @@ class Study:
         own = self.spec.training
         return {"epochs": own.epochs, "batch_size": own.batch_size, "learning_rate": own.learning_rate,
                 "weight_decay": own.weight_decay, "patience": own.patience, "metric": self.spec.target.metric,
-                "modality_dropout": own.modality_dropout, "refit": own.refit}  # fmt: skip
+                "modality_dropout": own.modality_dropout, "together": list(self.sources.values()),
+                "refit": own.refit}  # fmt: skip
 
 
 def _head(spec: Spec, data: Data, train: Sequence[Sample]) -> Any:

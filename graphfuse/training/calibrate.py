@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import torch
+
 from graphfuse.core.sample import Sample
 from graphfuse.model import FusionModel
 from graphfuse.training.measure import Measured, scores_of
@@ -24,11 +26,11 @@ def calibrate(model: FusionModel, valid: Sequence[Sample]) -> Measured:
     scored = scores_of(model, valid)
     if not hasattr(model.head, "log_loss"):
         return Measured(model.head, scored)
-    exact = [(scores.double().cpu(), batch) for scores, batch in scored]
+    exact = [(scores.cpu().double(), batch) for scores, batch in scored]
 
     def regret(log_temperature: float) -> float:
-        parts = [len(b) * float(model.head.log_loss(x / math.exp(log_temperature), b)) for x, b in exact]
-        return sum(parts) + log_temperature**2 / 2
+        losses = [model.head.log_loss(scores / math.exp(log_temperature), batch) for scores, batch in exact]
+        return float(torch.cat(losses).sum()) + log_temperature**2 / 2
 
     best = minimize_scalar(regret, bounds=(math.log(LOW), math.log(HIGH)), method="bounded")
     model.temperature.fill_(math.exp(best.x))

@@ -45,7 +45,7 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progr
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(x) for name, x in state.items()}
     told = {"rows": progress.rows, "best_epoch": progress.best_epoch, "done": progress.done, "run": run}
-    whole = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
+    whole = {name: x.detach().cpu().clone(memory_format=torch.contiguous_format) for name, x in tensors.items()}
     data = safetensors.torch.save(whole, {"progress": json.dumps(told)})
     write_bytes(folder / FILE, data)
 

@@ -115,7 +115,8 @@ def compare_missing(
                 with seeded(seed):
                     model = make()
                 folder = f"seed-{seed}" + (f"-hidden-{share:g}" if share else "")
-                fit(model, seen, checked, None if out is None else Path(out) / name / folder, seed=seed, **budget)
+                own = None if out is None else Path(out) / name / folder
+                fit(model, seen, checked, own, seed=seed, together=together, **budget)
                 metric = budget.get("metric") or model.head.metric
                 for at, (_, _, asked) in hidden.items():
                     found = evaluate(model, asked)

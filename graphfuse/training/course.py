@@ -19,7 +19,7 @@ from graphfuse.core.seed import seeded
 from graphfuse.model import FusionModel
 from graphfuse.training import checkpoint
 from graphfuse.training.measure import evaluate
-from graphfuse.training.missing import thinned
+from graphfuse.training.missing import Groups, thinned
 
 
 def course(
@@ -50,7 +50,7 @@ def course(
     optimizer: Any = torch.optim.AdamW(model.parameters(), **rates)
     told = checkpoint.load(folder, model, optimizer, run) if folder else checkpoint.Progress()
     order = _Order(len(train), seed)
-    joined = partial(_joined, model=model, dropout=budget["modality_dropout"])
+    joined = partial(_joined, model, budget["modality_dropout"], budget["together"])
     loader: Any = DataLoader(train, budget["batch_size"], sampler=order, collate_fn=joined)  # type: ignore[arg-type]
     prepared, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     steps = len(loader)
@@ -73,18 +73,19 @@ def course(
             told.done = epoch == last or (bool(valid) and patience is not None and epoch - told.best_epoch >= patience)
             if folder and accelerator.is_main_process:
                 checkpoint.save(folder, model, optimizer, told, run)
+    accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)  # or mixed precision would stay on the model
     return told
 
 
-def _joined(samples: Sequence[Sample], model: FusionModel, dropout: float) -> Batch:
-    return collate([thinned(s, dropout) for s in samples] if dropout else samples, model.schema)
+def _joined(model: FusionModel, dropout: float, together: Groups, samples: Sequence[Sample]) -> Batch:
+    return collate([thinned(s, dropout, None, together) for s in samples] if dropout else samples, model.schema)
 
 
 def _epoch(accelerator: Any, model: Any, optimizer: Any, loader: Any, rate: Callable[[int], float], step: int,
            advance: Callable[[int], None]) -> float:  # fmt: skip
     model.train()
     plain = accelerator.unwrap_model(model)
-    total, count = torch.zeros((), device=accelerator.device, dtype=torch.float64), 0
+    losses, count = [], 0
     for batch in loader:
         for group in optimizer.param_groups:
             group["lr"] = rate(step)
@@ -93,10 +94,13 @@ def _epoch(accelerator: Any, model: Any, optimizer: Any, loader: Any, rate: Call
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        total += loss.detach() * len(batch)
+        losses.append(loss.detach() * len(batch))
         count, step = count + len(batch), step + 1
         advance(1)
-    return float(accelerator.reduce(total / count, "mean"))
+    mean = float(torch.stack(losses).cpu().double().sum()) / count
+    if accelerator.num_processes == 1:
+        return mean
+    return float(accelerator.reduce(torch.tensor(mean, device=accelerator.device), "mean"))
 
 
 def _keep_best(model: FusionModel, told: checkpoint.Progress, metric: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from graphfuse.core.sample import Sample
 from graphfuse.model import FusionModel
 from graphfuse.training.calibrate import calibrate
 from graphfuse.training.course import course
-from graphfuse.training.missing import check_share
+from graphfuse.training.measure import Measured
+from graphfuse.training.missing import Groups, check_share
 from graphfuse.training.run_folder import REFIT, alone, identity, write_run
 
 
@@ -27,12 +28,14 @@ class History:
         rows: One an epoch: ``epoch, train_loss, learning_rate, seconds`` and ``valid_*`` for each metric.
         best_epoch: The one whose weights the model has now, chosen on the validation split.
         metrics: The validation metrics of that epoch.
+        measured: What that epoch's model made of the validation split.
         refit: Rows of the training anew on training and validation samples, without ``valid_*``; empty without it.
     """
 
     rows: tuple[dict[str, Any], ...]
     best_epoch: int
     metrics: dict[str, float]
+    measured: Measured = field(compare=False, repr=False)
     refit: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -55,6 +58,7 @@ def fit(
     patience: int | None = None,
     metric: str | None = None,
     modality_dropout: float = 0.0,
+    together: Groups = (),
     refit: bool = False,
 ) -> History:
     """Trains a model and leaves it, in eval mode, with the weights of its best epoch on the validation split.
@@ -76,6 +80,7 @@ def fit(
         patience: Stop after this many epochs without a better one; never, if left out.
         metric: Of the head; decides the epoch. The head's own if left out.
         modality_dropout: Probability with which each modality of a sample is hidden in a training step, never all.
+        together: Kinds that come from one source, such as two encodings of one text, and are hidden as one.
         refit: Once validation has chosen the epoch, train the same initial weights anew, on training and validation
             samples together, up to that epoch. Metrics, answers and temperature remain those of the model that had not
             seen the validation split.
@@ -93,7 +98,8 @@ def fit(
     look_up(model.head.metrics, metric, "metric of this head")
     budget = {"epochs": epochs, "seed": seed, "batch_size": batch_size, "learning_rate": learning_rate,
               "weight_decay": weight_decay, "patience": patience, "metric": metric,
-              "modality_dropout": modality_dropout, "refit": refit}  # fmt: skip
+              "modality_dropout": modality_dropout, "together": [list(kinds) for kinds in together],
+              "refit": refit}  # fmt: skip
     accelerator = Accelerator()
     with alone(out if accelerator.is_main_process else None):
         return _train(accelerator, model, train, valid, None if out is None else Path(out), budget)
@@ -101,6 +107,7 @@ def fit(
 
 def _train(accelerator: Any, model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample], folder: Path | None,
            budget: dict[str, Any]) -> History:  # fmt: skip
+    model.temperature.fill_(1.0)
     run = {**budget, **identity(model, train, valid)} if folder else {}
     start = {name: x.detach().clone() for name, x in model.state_dict().items()} if budget["refit"] else {}
     told = course(accelerator, model, train, valid, folder, budget, run)
@@ -113,7 +120,7 @@ def _train(accelerator: Any, model: FusionModel, train: Sequence[Sample], valid:
         again = course(accelerator, model, [*train, *valid], [], apart, budget, run, told.best_epoch).rows
         model.temperature.copy_(temperature)
     model.eval()
-    history = History(tuple(told.rows), told.best_epoch, measured.metrics, tuple(again))
+    history = History(tuple(told.rows), told.best_epoch, measured.metrics, measured, tuple(again))
     if folder and accelerator.is_main_process:
         write_run(folder, model, history, measured.answers, budget)
     return history

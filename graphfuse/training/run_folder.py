@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from graphfuse.training.fit import History
 
 LOCK, REFIT = ".lock", "refit"
+PARTS = 256  # that samples are dealt into, of whose features sums are kept
 
 
 @contextmanager
@@ -47,12 +49,13 @@ def alone(out: str | Path | None) -> Iterator[None]:
 def identity(model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample]) -> dict[str, Any]:
     """What makes a run this run: the model's parts, and the samples.
 
-    Names, shapes, links and targets count exactly. Of numbers with a fraction their size counts, to five digits, since
-    features computed with other threads differ in their last bits.
+    Names, shapes, links and targets count exactly. Numbers with a fraction count to five digits, since features that
+    were computed with other threads differ in their last bits: as sums over a few samples each, in which every place
+    has its own weight, so that neither their signs nor their order can change unseen.
     """
     told = describe(model)
     exact, sums = hashlib.blake2b(repr(len(train)).encode(), digest_size=16), dict[str, list[float]]()
-    for sample in (*train, *valid):
+    for place, sample in enumerate((*train, *valid)):
         exact.update(repr(sample.name).encode())
         for field in (sample.nodes, sample.links, sample.spans, sample.weights, {"target": sample.target}):
             for key, value in field.items():
@@ -61,17 +64,26 @@ def identity(model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample
                     exact.update(repr(value).encode())
                     continue
                 exact.update(repr((value.dtype, tuple(value.shape))).encode())
-                x = value.detach().cpu()
-                if x.is_floating_point():
-                    own = sums.setdefault(str(key), [0.0, 0.0])
-                    own[0] += float(x.double().nan_to_num().abs().sum())
-                    own[1] += float(x.double().nan_to_num().square().sum())
+                if value.is_floating_point():
+                    _add(sums.setdefault(str(key), [0.0] * 2 * PARTS), value, place)
                 else:
-                    exact.update(x.contiguous().numpy().tobytes())
+                    exact.update(value.detach().cpu().contiguous().numpy().tobytes())
+    features = getattr(model.head, "features", None)
+    if isinstance(features, Tensor):
+        _add(sums.setdefault("labels", [0.0] * 2 * PARTS), features, 0)
     return {key: told[key] for key in ("model", "schema", "head", "encoders")} | {
         "data": exact.hexdigest(),
         "features": sums,
     }
+
+
+def _add(sums: list[float], x: Tensor, place: int) -> None:
+    """Adds what is above and what is below zero to the sums of a place's part."""
+    x = x.detach().cpu().double().nan_to_num().flatten()
+    weights = 1.5 + torch.sin(torch.arange(len(x), dtype=torch.double) * 12.9898 + place * 78.233)  # 0.5 to 2.5
+    part = 2 * (place % PARTS)
+    sums[part] += float(weights @ x.clamp(min=0))
+    sums[part + 1] += float(weights @ x.clamp(max=0))
 
 
 def write_run(folder: Path, model: FusionModel, history: History, answers: list[Answer], budget: dict) -> None:

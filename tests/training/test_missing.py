@@ -62,7 +62,7 @@ def test_a_hidden_modality_is_treated_as_one_that_lacks():
 def test_modality_dropout_hides_in_training_only_and_is_a_function_of_the_seed(monkeypatch):
     seen: list[int] = []
     course = importlib.import_module("graphfuse.training.course")
-    monkeypatch.setattr(course, "thinned", lambda s, p: seen.append(1) or thinned(s, p))
+    monkeypatch.setattr(course, "thinned", lambda *each: seen.append(1) or thinned(*each))
     with_it = [gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, epochs=2, modality_dropout=0.5).rows for _ in range(2)]
     assert len(seen) == 2 * 2 * len(tasks.TRAIN)
     without = gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, epochs=2).rows
