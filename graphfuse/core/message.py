@@ -138,14 +138,14 @@ def segment_softmax(score: Tensor, index: Tensor, size: int) -> Tensor:
     """Softmax over the rows that share an index, each column apart: ``[n, c] -> [n, c]``."""
     top = segment(score.detach(), index, size, "max")
     raised = (score - top[index]).exp()
-    return raised / segment(raised, index, size)[index].clamp(min=1e-30)
+    return raised / segment(raised, index, size)[index]
 
 
 def segment_log_sum(score: Tensor, index: Tensor, size: int) -> Tensor:
     """Log of the summed exponentials of the rows that share an index: ``[n] -> [size]``; ``-inf`` where none does."""
     top = segment(score.detach(), index, size, "max")
     total = segment((score - top[index]).exp(), index, size)
-    return torch.where(total > 0, total.clamp(min=1e-30).log() + top, -torch.inf)
+    return torch.where(total > 0, total.clamp(min=torch.finfo(total.dtype).tiny).log() + top, -torch.inf)
 
 
 def _std(variance: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def looked_at(model: FusionModel, samples: Sequence[Sample], most: int = 5) -> l
         output, graph = model.traced(batch.to(model.device))
         (slope,) = torch.autograd.grad(model.head.said(output.scores, batch).sum(), graph.x)
     size = (slope * graph.x).sum(1).abs().detach()  # [N]
-    share = size / segment(size, graph.owners, len(graph)).clamp(min=1e-30)[graph.owners]
+    share = size / segment(size, graph.owners, len(graph)).clamp(min=torch.finfo(size.dtype).tiny)[graph.owners]
     looks: list[list[Look]] = [[] for _ in samples]
     for kind in graph.schema.all_kinds:
         for own, part in zip(looks, share[graph.rows(kind)].split(graph.sizes(kind).tolist())):
