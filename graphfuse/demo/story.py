@@ -31,6 +31,7 @@ LEAD = (
     "Training neither asks about a country called unseen nor shows or names it; the graph's facts about it are there."
 )
 CARDS = 12
+PICKED = "Answers of the best graph fusion with the first seed on unseen countries; a quarter is picked to be wrong."
 
 
 def slices(atlases: Mapping[int, Atlas]) -> dict[str, dict[str, list[str]]]:
@@ -177,5 +178,6 @@ def write_story(folder: Path, comparison: Comparison, parts: Mapping[str, Mappin
     told = {dimension: {part: tuple(names) for part, names in own.items()} for dimension, own in parts.items()}
     Story(
         title=TITLE, lead=LEAD, groups=GROUPS, against=("one modality", "concat", "no_messages", "pipeline"),
-        slices=told, hidden=hidden_rows(hidden), cards=shown, made=made, credits=ATTRIBUTION, language=language,
+        slices=told, hidden=hidden_rows(hidden), cards=shown, cards_note=PICKED, made=made, credits=ATTRIBUTION,
+        language=language,
     ).save(folder)  # fmt: skip

@@ -46,7 +46,8 @@ def save(model: FusionModel, folder: Path, extra: Mapping[str, Any]) -> None:
     Raises:
         InputError: The folder cannot be written.
     """
-    tensors = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
+    tensors = {name: x.detach().cpu().clone(memory_format=torch.contiguous_format)  # tied ones are saved twice
+               for name, x in model.state_dict().items()}  # fmt: skip
     data = safetensors.torch.save(tensors, {"format": "pt"})
     config = {**describe(model), **extra}
     config["sha256"] = {WEIGHTS: hashlib.sha256(data).hexdigest(), CONFIG: _own_checksum(config)}

@@ -101,7 +101,9 @@ def _metrics(config: Values, facts: Values) -> str:
         parts.append("The weights are of a training anew up to that epoch, on training and validation samples together."
                      " The validation column is of the model before, which had not seen that split.")  # fmt: skip
     if facts.get("temperature", 1) != 1:
-        parts.append(f"Confidence is calibrated on validation: scores are divided by {number(facts['temperature'])}.")
+        by = " with the model before" if part_of(config, "training").get("refit") else ""
+        parts.append(f"Confidence is calibrated on validation{by}: scores are divided by "
+                     f"{number(facts['temperature'])}.")  # fmt: skip
     return "\n\n".join(parts)
 
 
@@ -117,7 +119,7 @@ def _limits(config: Values, facts: Values) -> str:
         lines.append("It answers with its labels only, also where none of them is right; confidence is no guarantee.")
     if lacking:
         lines.append(f"A sample may lack any of these, as in training: {', '.join(map(text, lacking))}.")
-    if full:
+    if full and not part_of(config, "training").get("modality_dropout"):
         lines.append(f"Never lacking in training, so untested without: {', '.join(map(text, full))}.")
     return "\n".join(f"- {line}" for line in lines)
 

@@ -38,8 +38,9 @@ def finding(numbers: Numbers, story: Story) -> list[str]:
     unit, row = numbers.unit, numbers.by_method[numbers.chosen]
     over = f"mean and standard deviation over {row.seeds} seeds" if row.seeds > 1 else "one seed, ± standard error"
     only = len(numbers.rows) == 1
-    how = "the only method compared, reaches" if only else "the method chosen on the validation split, reaches"
-    metric = unit.metric.replace("_", " ")
+    metric, decides = (name.replace("_", " ") for name in (unit.metric, numbers.comparison.decides[0]))
+    by = "" if decides == metric else f" by its {decides}"
+    how = "the only method compared, reaches" if only else f"the method chosen on the validation split{by}, reaches"
     said = [f"{row.method}, {how} a test {metric} of {unit.spread(row.value)}{unit.sign} ({over})."]
     said += [_margin(numbers, rival) for rival in rivals(numbers, story)]
     top = numbers.rows[0]

@@ -94,7 +94,7 @@ def made(numbers: Numbers, told: Mapping[str, str]) -> dict[str, str]:
         "Seeds": ", ".join(map(str, numbers.seeds)),
         "Test samples": f"{len(numbers.names):,}",
         "Runs": f"{len(runs)}, {sum(run.seconds for run in runs):,.0f} seconds of training in all",
-        "Chosen by": f"mean validation {numbers.unit.metric} over seeds; the test split has no say",
+        "Chosen by": f"mean validation {numbers.comparison.decides[0]} over seeds; the test split has no say",
     }
     lower = {key.casefold() for key in told}
     return {**told, **{key: value for key, value in known.items() if key.casefold() not in lower}}

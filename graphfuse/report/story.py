@@ -118,6 +118,7 @@ class Story:
         hidden: Missing-modality rows.
         hidden_note: A sentence on them, such as which samples they are over.
         cards: Examples.
+        cards_note: A sentence on them, such as whose answers they are and how they were picked.
         made: How it was made: command, versions, data, budget, hardware; shown in this order.
         credits: Sources and licences that must be shown.
         language: Of the title, lead and cards, as in HTML's ``lang``.
@@ -130,6 +131,7 @@ class Story:
     slices: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     hidden: tuple[Hidden, ...] = ()
     hidden_note: str = ""
+    cards_note: str = ""
     cards: tuple[Card, ...] = ()
     made: Mapping[str, str] = field(default_factory=dict)
     credits: tuple[str, ...] = ()

@@ -23,11 +23,10 @@ BATCH = 256
 def majority(study: Study, seed: int, name: str = MAJORITY) -> tuple[Run, Told]:
     """Answers every sample alike, from what training targets are like; the run, and what it said."""
     head = study.head
-    said = {split: Measured(head, _constant(study, split, study.samples[split])) for split in ("valid", "test")}
+    said = {split: constant(study, split) for split in ("valid", "test")}
     values = dict(zip([s.name for s in study.samples["test"]], said["test"].values[head.metric].tolist()))
-    decides = study.spec.target.metric or head.metric
     run = Run(name, seed, head.metric, head.metrics[head.metric], said["valid"].metrics, values,
-              decides=(decides, head.metrics[decides]))  # fmt: skip
+              decides=(study.metric, head.metrics[study.metric]))  # fmt: skip
     return run, Told.of(run, said["test"], study.samples["test"])
 
 
@@ -44,15 +43,15 @@ def alone(study: Study, source: str, seed: int, out: Path) -> tuple[Run, Told]:
     lacking = {split: [s for s, own in zip(study.samples[split], seen[split]) if not own.nodes] for split in seen}
     if not having["train"] or not having["valid"]:
         return majority(study, seed, name)
-    budget, constant = study.budget, Measured(study.head, _constant(study, "valid", having["valid"]))
-    if budget["metric"] not in constant.metrics:
+    budget = study.budget
+    if study.metric not in constant(study, "valid", having["valid"]).metrics:
         budget["metric"] = None
     with seeded(seed):
         model = study.maker("concat", kinds)()
     history = fit(model, having["train"], having["valid"], out, seed=seed, **budget)
-    valid = Measured(study.head, [*history.measured.scored, *_constant(study, "valid", lacking["valid"])])
+    valid = Measured(study.head, [*history.measured.scored, *constant(study, "valid", lacking["valid"]).scored])
     scored = scores_of(model, having["test"]) if having["test"] else []
-    test = Measured(study.head, [*scored, *_constant(study, "test", lacking["test"])])
+    test = Measured(study.head, [*scored, *constant(study, "test", lacking["test"]).scored])
     samples = [*having["test"], *lacking["test"]]
     run = Run.of(name, seed, model, history, test, samples, study.spec.target.metric)
     # Its history is of the rows that have the modality: no curve to draw beside those of other methods.
@@ -71,9 +70,10 @@ def prior(head: Any, train: Sequence[Sample]) -> Tensor:
     return torch.zeros(1)
 
 
-def _constant(study: Study, split: str, samples: Sequence[Sample]) -> list[tuple[Tensor, Any]]:
-    """The common answer to samples of a split, from the rows that a model which answers that split was trained on."""
+def constant(study: Study, split: str, samples: Sequence[Sample] | None = None) -> Measured:
+    """The common answer to samples of a split, all if left out; common in the rows that its rivals were trained on."""
+    samples = study.samples[split] if samples is None else samples
     both = split == "test" and study.spec.training.refit
     scores = prior(study.head, [*study.samples["train"], *(study.samples["valid"] if both else [])])
     parts = [samples[i : i + BATCH] for i in range(0, len(samples), BATCH)]
-    return [(scores.expand(len(part), -1), collate(part, study.schema())) for part in parts]
+    return Measured(study.head, [(scores.expand(len(part), -1), collate(part, study.schema())) for part in parts])

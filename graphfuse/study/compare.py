@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from hashlib import blake2b
+from itertools import product
 from pathlib import Path
 
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
-from graphfuse.core.files import write_json
+from graphfuse.core.files import write_json, write_lines
 from graphfuse.core.machine import peak_memory
 from graphfuse.fusion import FUSIONS
 from graphfuse.model import FusionModel
 from graphfuse.report import write_report
-from graphfuse.study.baselines import alone, majority
-from graphfuse.study.facts import facts_of
+from graphfuse.study.baselines import alone, constant, majority
+from graphfuse.study.facts import complete, facts_of
 from graphfuse.study.story import tell
 from graphfuse.study.study import SPLITS, Study
 from graphfuse.study.train import fresh
 from graphfuse.tables.spec import Spec
 from graphfuse.training import Comparison, Run, Told, compare_missing, runs_of
+from graphfuse.training.compare import MISSING
 from graphfuse.training.missing import check_share
 
 
@@ -47,9 +50,14 @@ def compare(spec: Spec, fusions: Sequence[str], seeds: Sequence[int], out: Path,
     for share in missing:
         check_share("--missing", share)
     fresh(out, resume)
+    if (out / "config.json").exists():
+        raise InputError(f"{out}: holds a run of `graphfuse train`, not a comparison; choose another folder.")
     study = Study.open(spec)
     train, valid, test = (study.samples[split] for split in SPLITS)
     methods = {name: study.maker(name) for name in dict.fromkeys(fusions)}
+    if missing and study.metric not in constant(study, "test").metrics:
+        raise InputError(f"--missing: {study.metric} is not defined on the test split; it may lack a label, or have "
+                         "one only.")  # fmt: skip
     runs, told = list[Run](), Told()
     for seed in seeds:
         floors = [majority(study, seed)]
@@ -64,8 +72,11 @@ def compare(spec: Spec, fusions: Sequence[str], seeds: Sequence[int], out: Path,
     comparison = Comparison(tuple(runs))
     comparison.save(out)
     told.save(out)
+    _keep_missing(out, methods, seeds)
     if missing:
         compare_missing(methods, train, valid, test, missing, seeds, out, **study.budget)
+    for name, seed in product(methods, seeds):
+        complete(out / name / f"seed-{seed}", study, command)
     chosen = Comparison(tuple(run for run in runs if run.method in methods)).chosen()
     models = {seed: FusionModel.from_pretrained(out / chosen / f"seed-{seed}") for seed in seeds}
     tell(out, study, comparison, models, command)
@@ -73,6 +84,15 @@ def compare(spec: Spec, fusions: Sequence[str], seeds: Sequence[int], out: Path,
     write_json(out / "run.json", {**facts, "peak_memory": peak_memory()})
     write_report(out)
     return comparison
+
+
+def _keep_missing(out: Path, methods: Collection[str], seeds: Collection[int]) -> None:
+    """Of the curves of a comparison that is taken up those of methods and seeds that are still in it."""
+    if not (out / MISSING).exists():
+        return
+    rows = [json.loads(line) for line in (out / MISSING).read_text("utf-8").splitlines()]
+    kept = [row for row in rows if row["method"] in methods and row["seed"] in seeds]
+    write_lines(out / MISSING, kept) if kept else (out / MISSING).unlink()
 
 
 def _folder(out: Path, source: str, seed: int) -> Path:

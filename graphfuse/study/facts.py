@@ -28,11 +28,8 @@ def finish(folder: Path, model: FusionModel, study: Study, metrics: Mapping[str,
         seed: Of the run.
         command: That made it.
     """
-    told = read_json(folder / "config.json")
-    kept = {key: told[key] for key in ("training", "best_epoch")}
-    model.save_pretrained(folder, **kept, preprocessing=preprocessing(study.spec, study.encoders), command=command)
-    write_json(folder / "metrics.json", {"best_epoch": told["best_epoch"], **metrics})
-    config = read_json(folder / "config.json")
+    config = complete(folder, study, command)
+    write_json(folder / "metrics.json", {"best_epoch": config["best_epoch"], **metrics})
     facts = facts_of(study, seed, command) | {
         "metrics": metrics,
         "temperature": round(float(model.temperature), 4),
@@ -40,6 +37,15 @@ def finish(folder: Path, model: FusionModel, study: Study, metrics: Mapping[str,
     }
     write_json(folder / "run.json", {**facts, "config": study.spec.to_dict(), "peak_memory": peak_memory()})
     write_text(folder / "README.md", model_card(config, {**facts, "hardware": _hardware(facts["machine"])}))
+
+
+def complete(folder: Path, study: Study, command: str) -> dict[str, Any]:
+    """Adds to a saved model how its table is read, so that it answers other tables; gives its ``config.json``."""
+    told = read_json(folder / "config.json")
+    kept = {key: told[key] for key in ("training", "best_epoch")}
+    model = FusionModel.from_pretrained(folder)
+    model.save_pretrained(folder, **kept, preprocessing=preprocessing(study.spec, study.encoders), command=command)
+    return read_json(folder / "config.json")
 
 
 def facts_of(study: Study, seed: int, command: str) -> dict[str, Any]:

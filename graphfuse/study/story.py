@@ -33,7 +33,9 @@ def tell(out: Path, study: Study, comparison: Comparison, models: Mapping[int, F
     made = {
         "Command": command or "from Python",
         "Table": f"{study.data.path.name}: " + ", ".join(f"{len(own):,} {name}" for name, own in study.samples.items()),
-        "Budget": ", ".join(f"{key} {value}" for key, value in study.budget.items() if value not in (None, 0.0)),
+        "Budget": ", ".join(
+            f"{key} {value}" for key, value in study.budget.items() if value not in (None, 0.0) and key != "together"
+        ),
         "Versions": ", ".join(f"{name} {known[name]}" for name in ("graphfuse", "torch", "torch-geometric", "python")),
         "Machine": f"{known['system']}, {known['threads']}, accelerator: {known['accelerator']}",
         "Peak memory": peak_memory(),
@@ -48,6 +50,8 @@ def tell(out: Path, study: Study, comparison: Comparison, models: Mapping[int, F
         hidden=_hidden(study, models),
         hidden_note=HIDDEN,
         cards=_cards(study, model),
+        cards_note=f"Answers of {model.settings['fusion']} with seed {next(iter(models))} to test rows; a third are "
+                   "picked to be wrong, where there are so many.",
         made=made,
     ).save(out)  # fmt: skip
 

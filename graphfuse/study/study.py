@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
 from typing import Any
@@ -53,7 +53,7 @@ class Study:
         encoders = encoders_of(spec, data)
         every = samples_of(data.rows, spec.nodes, encoders, data.folder, data.targets)
         samples = {split: [every[i] for i in data.splits[split]] for split in SPLITS}
-        return cls(spec, data, encoders, samples, _head(spec, data, samples["train"]))
+        return cls(spec, data, encoders, samples, _head(spec, data, encoders.values(), samples["train"]))
 
     @property
     def sources(self) -> dict[str, tuple[str, ...]]:
@@ -83,6 +83,11 @@ class Study:
                            dropout=plan.dropout, encoders=copy.deepcopy(trained), **options)  # fmt: skip
 
     @property
+    def metric(self) -> str:
+        """The validation metric that decides."""
+        return self.spec.target.metric or self.head.metric
+
+    @property
     def budget(self) -> dict[str, Any]:
         """Options of ``gf.fit``."""
         own = self.spec.training
@@ -92,7 +97,7 @@ class Study:
                 "refit": own.refit}  # fmt: skip
 
 
-def _head(spec: Spec, data: Data, train: Sequence[Sample]) -> Any:
+def _head(spec: Spec, data: Data, encoders: Iterable[Encoder], train: Sequence[Sample]) -> Any:
     target = spec.target
     if target.task == "regress":
         values = [float(sample.target) for sample in train]
@@ -101,13 +106,13 @@ def _head(spec: Spec, data: Data, train: Sequence[Sample]) -> Any:
         return MultiLabel(data.labels)
     weights = balanced(data.labels, [s.target for s in train]) if target.class_weights == "balanced" else None
     head = Classify(data.labels, weights)
-    return replace(head, features=_meanings(spec, data.labels)) if target.label_text else head
+    return replace(head, features=_meanings(encoders, data.labels)) if target.label_text else head
 
 
-def _meanings(spec: Spec, labels: Sequence[str]) -> Any:
-    """What labels mean by their own words: as the spec's text encoder reads them, or by their characters."""
+def _meanings(encoders: Iterable[Encoder], labels: Sequence[str]) -> Any:
+    """What labels mean by their own words: as the first text encoder reads them, or by their characters."""
     import torch
 
-    options = next((node.options for node in spec.nodes if node.encoder == "text"), None)
-    encoder = Text(options.get("model", "minilm"), nodes="one") if options is not None else NGrams()
+    text = next((encoder for encoder in encoders if isinstance(encoder, Text)), None)
+    encoder = Text(text.model, nodes="one") if text else NGrams()
     return torch.cat(encoder.encode(list(labels)))

@@ -13,9 +13,10 @@ from graphfuse.study.story import tell
 from graphfuse.study.study import Study
 from graphfuse.tables.spec import Spec
 from graphfuse.training import Comparison, Run, Told, fit, look
+from graphfuse.training.comparison import FILE as COMPARISON
 from graphfuse.training.fit import check_splits
 
-MADE = ("config.json", "checkpoint.safetensors", "comparison.json")
+MADE = ("config.json", "checkpoint.safetensors", COMPARISON)
 
 
 def train(spec: Spec, out: Path, seed: int = 0, resume: bool = False, command: str = "") -> dict[str, dict[str, float]]:
@@ -37,6 +38,8 @@ def train(spec: Spec, out: Path, seed: int = 0, resume: bool = False, command: s
         InputError: The spec or the table is wrong (before anything is written), or the folder holds a run.
     """
     fresh(out, resume)
+    if (out / COMPARISON).exists() and not (out / "config.json").exists():
+        raise InputError(f"{out}: holds a comparison, not a run of `graphfuse train`; choose another folder.")
     study = Study.open(spec)
     with seeded(seed):
         model = study.maker()()

@@ -81,9 +81,14 @@ class Comparison:
         rows = [(run.method, run.seed, name, value) for run in self.runs for name, value in run.scores.items()]
         return pd.DataFrame(rows, columns=["method", "seed", "name", "value"])
 
+    @property
+    def decides(self) -> tuple[str, str]:
+        """The validation metric that chooses the method, and whether its ``max`` or ``min`` is best."""
+        return self.runs[0].decides or (self.runs[0].metric, self.runs[0].best)
+
     def chosen(self) -> str:
         """The method that is best on validation, averaged over seeds; the test split has no say."""
-        metric, best = self.runs[0].decides or (self.runs[0].metric, self.runs[0].best)
+        metric, best = self.decides
         runs = {name: [run.valid[metric] for run in self.runs if run.method == name] for name in self.methods}
         return max(runs, key=lambda name: (1 if best == "max" else -1) * sum(runs[name]) / len(runs[name]))
 

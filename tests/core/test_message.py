@@ -300,3 +300,10 @@ def test_blocks_hold_each_sample_in_one_of_its_own_kind_after_kind(graph):
         assert not spread[~blocks.real].any()
         assert_close(blocks.gather(spread), x, rtol=0, atol=0)
         assert graph.replace(x=2 * graph.x, relations=()).blocks(*kinds) is blocks
+
+
+def test_attention_in_half_precision_is_finite_where_no_edge_ends():
+    graph = contract.graph_of(contract.samples(6, contract.LACKING), contract.schema(), dim=4, dtype=torch.half)
+    x = graph.x.detach().requires_grad_()
+    gf.attend(graph, x, x, x, heads=2).float().square().sum().backward()
+    assert x.grad.isfinite().all()

@@ -118,6 +118,16 @@ def test_regress_is_the_squared_error_in_its_unit_and_answers_in_the_targets():
     assert head.metrics[head.metric] == "min"
 
 
+def test_regress_tells_large_numbers_apart_in_single_precision():
+    head, batch = Regress(mean=1.7e9, scale=50.0), batch_of(*(1.7e9 + i for i in range(4)))
+    right = torch.tensor([[i / 50] for i in range(4)])
+    assert float(head.loss(right, batch)) < 1e-12
+    assert [answer.value for answer in head.answers(right, batch)] == pytest.approx(
+        [1.7e9 + i for i in range(4)], abs=1e-4
+    )
+    assert head.measure(torch.zeros(4, 1), batch)["absolute_error"].tolist() == pytest.approx([0, 1, 2, 3], abs=1e-4)
+
+
 @pytest.mark.parametrize(("target", "text"), [
     ("3", "target '3' is not a number"), (True, "target True is not a number"), (None, "target None is not a number"),
     (float("nan"), "target is nan; it must be finite"), (float("inf"), "target is inf; it must be finite"),

@@ -131,3 +131,9 @@ def test_features_of_labels_are_saved_with_the_weights(tmp_path):
     assert again.readout.features.equal(head.features)
     assert again.head == head
     assert again(batch("a", "b")).scores.equal(model(batch("a", "b")).scores)
+
+
+def test_auc_of_answers_that_are_all_but_sure_is_not_lost_to_rounding():
+    head = gf.heads.Classify(("a", "b"))
+    scores = torch.tensor([[30.0, 0.0], [25.0, 0.0], [20.0, 0.0], [18.0, 0.0]])
+    assert head.summary([scores], [batch("a", "a", "b", "b")])["auc"] == 1.0

@@ -8,8 +8,8 @@ from cases_table import make
 
 import graphfuse as gf
 from graphfuse.report import write_report
-from graphfuse.study import Study, compare
-from graphfuse.study.baselines import alone, majority
+from graphfuse.study import Study, compare, evaluate, train
+from graphfuse.study.baselines import alone, constant, majority
 from graphfuse.study.compare import _folder
 from graphfuse.tables.spec import Spec
 
@@ -135,3 +135,59 @@ def test_cells_that_are_called_like_a_column_are_a_modality_of_their_own(folder)
     (folder / "spec.toml").write_text(text, "utf-8")
     sources = Study.open(Spec.open(folder / "spec.toml")).sources
     assert sources == {"note": ("words", "whole"), "picture": ("picture",), "note (cells)": ("note",)}
+
+
+def test_training_anew_changes_no_validation_metric_of_a_modality_alone_and_the_common_answer_is_of_both_splits(folder):
+    specs = (Spec.open(folder / "spec.toml", [*QUICK, f"training.refit={on}"]) for on in ("false", "true"))
+    plain, anew = map(Study.open, specs)
+    before, after = (alone(study, "note", 0, folder / f"note-{i}")[0] for i, study in enumerate((plain, anew)))
+    assert before.valid == after.valid
+    first, second = ((folder / f"note-{i}" / "model.safetensors").read_bytes() for i in range(2))
+    assert first != second
+    share = {on: constant(study, "test").answers[0].score for on, study in (("plain", plain), ("anew", anew))}
+    for on, splits in (("plain", ("train",)), ("anew", ("train", "valid"))):
+        targets = [sample.target for split in splits for sample in plain.samples[split]]
+        common = max(targets.count(label) for label in set(targets))
+        assert share[on] == pytest.approx((common + 0.5) / (len(targets) + 1))
+    assert constant(anew, "valid").answers == constant(plain, "valid").answers
+
+
+def test_a_metric_that_the_rows_of_a_modality_leave_undefined_does_not_end_the_comparison(folder):
+    study = Study.open(Spec.open(folder / "spec.toml", [*QUICK, 'target.metric="auc"']))
+    valid = study.samples["valid"]
+    valid[:] = [sample if sample.target == "round" else sample.without("picture") for sample in valid]
+    run, _ = alone(study, "picture", 0, folder / "picture")
+    assert run.decides == ("auc", "max")
+    assert "auc" in run.valid
+
+
+def test_curves_of_what_is_no_longer_compared_are_left_out(compared):
+    out, _ = compared
+    spec = Spec.open(out.parent / "spec.toml", QUICK)
+    compare(spec, ["concat"], [0, 1], out, resume=True)
+    rows = [json.loads(line) for line in (out / "missing.jsonl").read_text("utf-8").splitlines()]
+    assert {row["method"] for row in rows} == {"concat"}
+
+
+def test_models_of_a_comparison_answer_other_tables_and_the_two_commands_keep_out_of_each_others_folders(compared):
+    out, found = compared
+    table = out.parent / "cases.csv"
+    metrics, rows, _ = evaluate(out / "sage" / "seed-1", table, "test")
+    run = next(run for run in found.runs if (run.method, run.seed) == ("sage", 1))
+    assert rows == len(run.scores)
+    assert metrics["accuracy"] == pytest.approx(fmean(run.scores.values()))
+    spec = Spec.open(out.parent / "spec.toml", QUICK)
+    with pytest.raises(gf.InputError, match="out: holds a comparison, not a run of `graphfuse train`"):
+        train(spec, out, resume=True)
+    train(spec, out.parent / "run")
+    with pytest.raises(gf.InputError, match="run: holds a run of `graphfuse train`, not a comparison"):
+        compare(spec, ["sage"], [0], out.parent / "run", resume=True)
+
+
+def test_hidden_modalities_with_a_metric_that_the_test_lacks_are_refused_before_training(folder):
+    text = (folder / "cases.csv").read_text("utf-8")
+    (folder / "cases.csv").write_text(text.replace("square,test", "round,test"), "utf-8")
+    spec = Spec.open(folder / "spec.toml", [*QUICK, 'target.metric="auc"'])
+    with pytest.raises(gf.InputError, match=r"--missing: auc is not defined on the test split"):
+        compare(spec, ["sage"], [0], folder / "out", (0.0, 0.5))
+    assert not (folder / "out").exists()

@@ -56,3 +56,25 @@ def test_a_perfect_split_does_not_make_a_model_wholly_sure():
     right = [s for s, a in zip(tasks.VALID, model.predict(tasks.VALID)) if a.value == s.target][:6]
     calibrate(model, right)
     assert model.temperature > 0.2
+
+
+def test_samples_without_a_right_label_do_not_weigh(monkeypatch):
+    model = tasks.model()
+    gf.fit(model, tasks.TRAIN, tasks.VALID, epochs=4, batch_size=8, learning_rate=0.02)
+    with torch.no_grad():
+        model.readout.out.weight *= 7.0
+    calibrate(model, tasks.TEST)
+    alone = float(model.temperature)
+    unknown = [replace(sample, target=()) for sample in (*tasks.TRAIN, *tasks.VALID)]
+    calibrate(model, [*unknown, *tasks.TEST])
+    assert float(model.temperature) == pytest.approx(alone, rel=1e-4)
+
+
+def test_a_fitted_model_is_trained_further_without_its_temperature():
+    trained = []
+    for temperature in (1.0, 20.0):
+        model = tasks.model()
+        model.temperature.fill_(temperature)
+        gf.fit(model, tasks.TRAIN, tasks.VALID, epochs=2)
+        trained.append(model.state_dict())
+    torch.testing.assert_close(trained[0], trained[1], rtol=0, atol=0)

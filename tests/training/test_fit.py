@@ -410,3 +410,66 @@ def test_the_metric_that_is_asked_for_decides_the_epoch():
     alike = [replace(s, target="a") for s in noise]
     with pytest.raises(gf.InputError, match=r"fit: auc is not defined on the validation split"):
         gf.fit(tasks.model(), tasks.TRAIN, alike, metric="auc")
+
+
+@pytest.mark.parametrize("change", [lambda x: -x, lambda x: x.flip(0), lambda x: x.flip(1)])
+def test_a_folder_of_other_features_is_refused(change, tmp_path):
+    gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, tmp_path, **QUICK)
+    other = [replace(s, nodes={**s.nodes, "text": change(s.nodes["text"])}) for s in tasks.TRAIN]
+    with pytest.raises(gf.InputError, match=r"holds another run \(features was "):
+        gf.fit(tasks.model(), other, tasks.VALID, tmp_path, **QUICK)
+
+
+def test_a_folder_of_samples_with_each_others_features_is_refused(tmp_path):
+    first, second = (next(i for i, s in enumerate(tasks.TRAIN) if s.target == label) for label in "ab")
+    train = list(tasks.TRAIN)
+    train[first], train[second] = (
+        replace(
+            train[a], nodes={**train[a].nodes, "text": train[b].nodes["text"][:1].expand_as(train[a].nodes["text"])}
+        )
+        for a, b in ((first, second), (second, first))
+    )
+    gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, tmp_path, **QUICK)
+    with pytest.raises(gf.InputError, match=r"holds another run \(features was "):
+        gf.fit(tasks.model(), train, tasks.VALID, tmp_path, **QUICK)
+
+
+def test_features_that_differ_in_their_last_bits_are_the_same_run(tmp_path):
+    first = gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, tmp_path, **QUICK)
+    near = [replace(s, nodes={k: x * (1 + 1e-6) for k, x in s.nodes.items()}) for s in tasks.TRAIN]
+    assert gf.fit(tasks.model(), near, tasks.VALID, tmp_path, **QUICK).rows == first.rows
+
+
+def test_mixed_precision_ends_with_training(run_python):
+    done = run_python("""
+import sys; sys.path.insert(0, sys.argv[1])
+import tasks, torch, graphfuse as gf
+model, fresh = tasks.model(), tasks.model(seed=7)
+gf.fit(model, tasks.TRAIN, tasks.VALID, epochs=1)
+fresh.load_state_dict(model.state_dict())
+batch = model.collate(tasks.TEST)
+print(torch.equal(model(batch).scores, fresh.eval()(batch).scores))
+""", Path(__file__).parent, ACCELERATE_MIXED_PRECISION="bf16", ACCELERATE_USE_CPU="1")  # fmt: skip
+    assert done.stdout.strip() == "True", done.stderr
+
+
+def test_a_fusion_with_tied_weights_is_saved_and_taken_up(tmp_path):
+    class Tied(nn.Module):
+        def __init__(self, dim: int, schema: gf.Schema, layers: int = 1):
+            super().__init__()
+            self.first, self.second = nn.Linear(dim, dim), nn.Linear(dim, dim)
+            self.second.weight = self.first.weight
+
+        def forward(self, graph: gf.FusionGraph) -> gf.Fused:
+            x = self.second(self.first(graph.x).relu())
+            return gf.Fused(graph.replace(x=x), x[: len(graph)])
+
+    def made() -> gf.FusionModel:
+        with gf.seeded(0):
+            return gf.FusionModel(gf.Schema({"text": 6}), gf.heads.Classify("ab"), Tied, dim=8, layers=1)
+
+    train, valid = ([s.without("image") for s in own] for own in (tasks.TRAIN, tasks.VALID))
+    first = gf.fit(made(), train, valid, tmp_path, **QUICK)
+    again = made()
+    assert gf.fit(again, train, valid, tmp_path, **QUICK) == first
+    assert again.fusion.second.weight is again.fusion.first.weight

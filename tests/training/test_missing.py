@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from dataclasses import replace
 
 import pytest
 import tasks
@@ -91,3 +92,18 @@ def test_a_metric_that_the_test_split_lacks_is_named():
         compare_missing(
             {"sage": tasks.maker("sage")}, tasks.TRAIN, tasks.VALID, test, (0,), [0], epochs=1, metric="auc"
         )
+
+
+def test_kinds_of_one_source_are_hidden_together_in_training(monkeypatch):
+    seen: list[gf.Sample] = []
+    course = importlib.import_module("graphfuse.training.course")
+    monkeypatch.setattr(course, "thinned", lambda *each: seen.append(thinned(*each)) or seen[-1])
+    both = [replace(s, nodes={**s.nodes, "word": s.nodes["text"]}) for s in (*tasks.TRAIN, *tasks.VALID)]
+    schema = gf.Schema({"text": 6, "word": 6, "image": 4})
+    with gf.seeded(0):
+        model = gf.FusionModel(schema, gf.heads.Classify("ab"), "concat", dim=8)
+    gf.fit(model, both[:48], both[48:], epochs=2, modality_dropout=0.5, together=[("text", "word")])
+    assert all(("text" in sample.nodes) is ("word" in sample.nodes) for sample in seen)
+    assert {("text" in sample.nodes, "image" in sample.nodes) for sample in seen} == {
+        (True, True), (True, False), (False, True)
+    }  # fmt: skip
