@@ -49,7 +49,7 @@ def test_the_way_of_the_readme(place, capsys):
     assert told["training"]["epochs"] == 20
     metrics = json.loads(ran(capsys, "evaluate", "runs/spec-sage-3", "cases.csv", "--json"))
     assert metrics["accuracy"] > 0.7
-    assert metrics["split"] == "all"
+    assert metrics["split"] == "test"
     assert "80 answers: answers.csv" in ran(capsys, "predict", "runs/spec-sage-3", "cases.csv")
     said = ran(capsys, "compare", "spec.toml", "--fusions", "concat,sage", "--seeds", "1", "--missing", "0,0.5", *quick)
     assert "majority" in said
