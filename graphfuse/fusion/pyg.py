@@ -12,6 +12,9 @@ from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph, Schema
 
+BUILDING = (TypeError, ValueError, AttributeError, AssertionError, ImportError, NotImplementedError)
+"""What layers of torch-geometric raise where the widths or options do not suit them."""
+
 
 class PyG(nn.Module):
     """One layer of torch-geometric over the graph, dense relations listed as edges.
@@ -27,6 +30,9 @@ class PyG(nn.Module):
         options: Passed to the named layer beside ``(dim, dim)``.
 
     Shape: ``graph.x [N, d] -> graph.x [N, d]``.
+
+    Raises:
+        InputError: The layer is unknown (with the nearest), or cannot be built from two widths and the options.
     """
 
     def __init__(self, dim: int, schema: Schema, conv: str | Callable[..., nn.Module] = "GATv2Conv", **options: Any):
@@ -39,7 +45,11 @@ class PyG(nn.Module):
                 options.setdefault("metadata", (list(schema.all_kinds), list(schema.relations)))
             if "num_relations" in wanted:
                 options.setdefault("num_relations", len(schema.relations))
-            self.conv = made(dim, dim, **options)
+            try:
+                self.conv = made(dim, dim, **options)
+            except BUILDING as error:
+                raise InputError(f"{conv} of torch_geometric.nn cannot be built with the widths {dim}, {dim} and the "
+                                 f"options {options}: {error}; see its documentation.") from error  # fmt: skip
         else:
             self.conv = conv(dim, schema, **options)
         self.takes = set(inspect.signature(self.conv.forward).parameters)

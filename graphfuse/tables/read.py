@@ -183,12 +183,13 @@ def _parquet(path: Path) -> tuple[tuple[str, ...], list]:
 
     try:
         table = parquet.ParquetFile(path).read()
+        cells = table.to_pylist()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"{path}: this is not a whole Parquet file ({reason}); write it again.") from error
     columns = tuple(name for name in table.column_names if not name.startswith("__index_level_"))  # of pandas
     _check_twice(str(path), columns)
-    return columns, list(enumerate(table.to_pylist(), 1))
+    return columns, list(enumerate(cells, 1))
 
 
 def _check_twice(where: str, columns: tuple[str, ...]) -> None:
@@ -202,8 +203,8 @@ def _plain(cell: Any) -> Any:
     """A cell as a text, a number or a list of them; ``None`` where it is lacking."""
     if isinstance(cell, str):
         return cell if cell.strip() else None
-    if isinstance(cell, Decimal):
-        cell = float(cell)
+    if isinstance(cell, Decimal):  # a whole one may have more digits than a float holds
+        cell = int(cell) if cell.is_finite() and cell == cell.to_integral_value() else float(cell)
     if isinstance(cell, date | time):
         return cell.isoformat()
     return None if (isinstance(cell, float) and math.isnan(cell)) or cell == [] else cell

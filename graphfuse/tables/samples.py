@@ -21,7 +21,7 @@ from graphfuse.tables.read import Row
 from graphfuse.tables.spec import Spec
 
 PLACES = {"text": "model", "image": "weights"}
-"""Options that may be a path, which is relative to the spec's folder."""
+"""Options that may be a path, which is relative to the spec's folder; kept whole, so that a run opens anywhere."""
 
 __all__ = ["Data", "encoders_of", "load", "load_rows", "preprocessing", "reopen", "samples_of"]
 
@@ -72,6 +72,13 @@ def samples_of(rows: Sequence[Row], nodes: Sequence[Node], encoders: Mapping[str
         Sample(row.name, {kind: own[i] for kind, own in features.items() if len(own[i])}, target=target)
         for i, (row, target) in enumerate(zip(rows, [None] * len(rows) if targets is None else targets, strict=True))
     ]
+
+
+def located(node: Node, spec: Spec) -> dict[str, str]:
+    """The option of a kind that names a file or folder which is there, as its whole path; else none."""
+    key = PLACES.get(node.encoder, "")
+    path = spec.path.parent / str(node.options.get(key, ""))
+    return {key: str(path.resolve())} if key in node.options and path.exists() else {}
 
 
 def width_of(node: Node, rows: Sequence[Row], folder: Path) -> int:
@@ -125,10 +132,7 @@ def _made(node: Node, spec: Spec, data: Data) -> Encoder:
         if problem := next(path_problems(rows, [node], data.folder), None):
             raise InputError(problem)
         options["width"] = width_of(node, rows, data.folder)
-    key = PLACES.get(node.encoder, "")
-    if key in options and (spec.path.parent / options[key]).exists():
-        options[key] = str(spec.path.parent / options[key])
-    return ENCODERS[node.encoder](**options)
+    return ENCODERS[node.encoder](**options | located(node, spec))
 
 
 def _array(value: Any, name: str) -> np.ndarray:

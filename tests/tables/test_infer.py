@@ -18,7 +18,7 @@ TEXT = [f"some words that say {i} things" for i in TWENTY]
 @pytest.fixture(autouse=True)
 def minilm(monkeypatch):
     """As if the text model were installed."""
-    monkeypatch.setattr(profile.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(profile, "MINILM_PACKAGE", "json")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_column_is_taken_for(column, cells, role, why):
 
 
 def test_without_the_text_model_texts_are_read_by_ngrams(monkeypatch):
-    monkeypatch.setattr(profile.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(profile, "MINILM_PACKAGE", "no_such_package")
     assert (guess("note", TEXT).role, "not installed" in guess("note", TEXT).why) == ("ngrams", True)
 
 

@@ -1,8 +1,11 @@
 import csv
 import json
+from decimal import Decimal
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from graphfuse.core.errors import InputError
 from graphfuse.tables.read import read_table
@@ -145,3 +148,16 @@ def test_a_file_that_is_missing_or_of_another_kind_is_named(tmp_path, read):
     for name, found in (("t.xlsx", ".xlsx"), ("t", "nothing")):
         with pytest.raises(InputError, match=rf"ends in one of .csv .tsv .jsonl .parquet, not in {found}; .*CSV"):
             read(json.dumps({}), name)
+
+
+def test_parquet_keeps_the_digits_of_decimals_and_damaged_text_is_named(tmp_path):
+    exact = pa.array([Decimal("12345678901234567890"), Decimal("2"), None], pa.decimal128(20))
+    part = pa.array([Decimal("0.50"), Decimal("3.00"), None], pa.decimal128(5, 2))
+    parquet.write_table(pa.table({"id": exact, "x": part}), tmp_path / "t.parquet")
+    assert cells(read_table(tmp_path / "t.parquet")) == [
+        {"id": 12345678901234567890, "x": 0.5}, {"id": 2, "x": 3}, {"id": None, "x": None},
+    ]  # fmt: skip
+    bad = pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())
+    parquet.write_table(pa.table({"note": bad}), tmp_path / "bad.parquet")
+    with pytest.raises(InputError, match=r"bad.parquet: this is not a whole Parquet file \('utf-8' codec"):
+        read_table(tmp_path / "bad.parquet")

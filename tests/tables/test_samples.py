@@ -10,7 +10,7 @@ import graphfuse as gf
 from graphfuse.core.errors import InputError
 from graphfuse.encoders import Image, NGrams
 from graphfuse.tables.cells import path_problem
-from graphfuse.tables.samples import encoders_of, load, load_rows, preprocessing, reopen, samples_of
+from graphfuse.tables.samples import encoders_of, load, load_rows, located, preprocessing, reopen, samples_of
 from graphfuse.tables.spec import Spec
 
 
@@ -197,3 +197,10 @@ def test_a_run_folder_alone_can_read_a_new_table(folder, tmp_path):
     assert reopen(told, {"note": encoders["note"]})[1]["note"] is encoders["note"]
     with pytest.raises(InputError, match="This is not how a table was read"):
         reopen({"nodes": told["nodes"]})
+
+
+def test_the_weights_of_a_run_are_found_from_any_folder(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.pth").write_bytes(b"weights")
+    node = folder.change('weights = "random"', 'weights = "w.pth"').open().nodes[1]
+    assert located(node, Spec.open("spec.toml")) == {"weights": str(tmp_path.resolve() / "w.pth")}
