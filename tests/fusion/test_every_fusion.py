@@ -281,6 +281,11 @@ def test_a_layer_of_pyg_that_cannot_be_built_is_one_sentence(conv, options):
         gf.FUSIONS["pyg"](8, contract.schema(), conv=conv, **options)
 
 
+def test_a_layer_of_pyg_that_needs_more_than_a_graph_has_is_named():
+    with pytest.raises(gf.InputError, match=r"GCN2Conv of torch_geometric\.nn needs x_0 beside states and edges"):
+        gf.FUSIONS["pyg"](8, contract.schema(), conv="GCN2Conv")
+
+
 def test_a_layer_of_pyg_with_another_width_says_what_to_do():
     module = gf.FUSIONS["pyg"](8, contract.schema(), conv="GATv2Conv", heads=2)
     with pytest.raises(gf.InputError, match=r"gave states \[\d+, 16\], expected \[\d+, 8\]; .* concat=False\."):

@@ -3,12 +3,15 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from cases_table import make
 
 import graphfuse as gf
+from graphfuse.encoders.efficientnet_lite import EfficientNetLite0
 from graphfuse.study import evaluate, predict, train
 from graphfuse.study.answers import write_answers
 from graphfuse.tables.spec import Spec
@@ -45,6 +48,16 @@ def test_a_moved_run_answers_alike(trained, tmp_path):
     shutil.copytree(trained / "run", tmp_path / "elsewhere")
     after = predict(tmp_path / "elsewhere", table, tmp_path / "b.csv")
     assert before == after
+
+
+def test_a_run_finds_weights_that_were_named_from_its_spec_from_any_folder(folder, tmp_path, monkeypatch):
+    torch.save(EfficientNetLite0().state_dict(), folder / "w.pth")
+    spec = (folder / "spec.toml").read_text().replace('weights = "random"', 'weights = "w.pth"')
+    (folder / "spec.toml").write_text(spec)
+    monkeypatch.chdir(folder)
+    train(Spec.open("spec.toml", ["training.epochs=1"]), Path("run"))
+    monkeypatch.chdir(tmp_path)
+    assert len(predict(folder / "run", folder / "cases.csv", tmp_path / "a.csv")) == 90
 
 
 def test_the_test_split_is_measured_as_training_did(trained):
