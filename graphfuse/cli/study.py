@@ -25,7 +25,7 @@ Resume = Annotated[bool, typer.Option("--resume", help=RESUME)]
 
 def train(
     spec: Annotated[Path, typer.Argument(help=SPEC)],
-    out: Annotated[Path, typer.Option(help="Run folder; runs/SPEC-FUSION-SEED if left out.")] = Path(),
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/SPEC-FUSION-SEED if left out.")] = None,
     fusion: Annotated[str | None, typer.Option(help="Fusion, in place of the spec's.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of initial weights, order and dropout.")] = 0,
     set: Set = None,
@@ -44,7 +44,7 @@ def train(
     from graphfuse.core.machine import peak_memory
 
     opened = _open(spec, set, fusion)
-    folder = out if out != Path() else Path("runs") / f"{spec.stem}-{opened.fusion.name}-{seed}"
+    folder = out if out is not None else Path("runs") / f"{spec.stem}-{opened.fusion.name}-{seed}"
     metrics = study.train(opened, folder, seed, resume, _command())
     if json:
         _print_json(metrics)
@@ -87,7 +87,7 @@ def compare(
     fusions: Annotated[str, typer.Option(help=NAMES)] = "concat,attention,cross_transformer,hgt,relation_gate",
     seeds: Annotated[int, typer.Option(min=1, help="How many, from 0.")] = 3,
     missing: Annotated[str, typer.Option(help=MISSING)] = "",
-    out: Annotated[Path, typer.Option(help="Folder; runs/SPEC-compare if left out.")] = Path(),
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/SPEC-compare if left out.")] = None,
     set: Set = None,
     resume: Resume = False,
     json: Json = False,
@@ -101,7 +101,7 @@ def compare(
     from graphfuse.core.machine import peak_memory
 
     opened = _open(spec, set, None)
-    folder = out if out != Path() else Path("runs") / f"{spec.stem}-compare"
+    folder = out if out is not None else Path("runs") / f"{spec.stem}-compare"
     names, shares = [name.strip() for name in fusions.split(",") if name.strip()], _shares(missing)
     found = study.compare(opened, names, range(seeds), folder, shares, resume, _command())
     table = found.table()
@@ -116,8 +116,7 @@ def compare(
 def _open(spec: Path, changes: list[str] | None, fusion: str | None) -> Spec:
     from graphfuse.tables.spec import Spec
 
-    own = [f'fusion.name="{fusion}"'] if fusion else []
-    return Spec.open(spec, [*(changes or []), *own])
+    return Spec.open(spec, changes or [], fusion or None)
 
 
 def _shares(text: str) -> list[float]:

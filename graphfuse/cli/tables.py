@@ -1,5 +1,6 @@
 """``graphfuse init`` and ``check``: a user's own table described and looked over."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +26,12 @@ def init(
     from graphfuse.core.errors import InputError
     from graphfuse.core.files import write_text
     from graphfuse.tables.infer import infer
+    from graphfuse.tables.read import read_table
 
-    text, reasons = infer(table, target, out.parent)
+    frame = read_table(table)
+    for note in frame.notes:
+        print(note, file=sys.stderr)
+    text, reasons = infer(frame, target, out.parent)
     if out.exists() and out.samefile(table):
         raise InputError(f"--out {out}: is the table itself; choose another name for the spec.")
     if out.exists() and not force:

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from graphfuse.encoders.cache import Cache
 
 FARTHEST = 10.0  # standard deviations at which a number is clipped, so that one slip of a pen outweighs nothing
 MOST = 1000  # categories of a column
+ALIKE = 10 * np.finfo(np.float64).eps  # a spread up to this share of the mean is rounding: the column is constant
+WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+)?")
 
 
 class Table(Encoder):
@@ -55,7 +58,10 @@ class Table(Encoder):
             self.starts[column] = width
             width += 2 if column in self.numeric else 1 + len(self.categorical[column])
         self.width = self.raw_width = width
-        self.codes = {c: {name: i for i, name in enumerate(names, 1)} for c, names in self.categorical.items()}
+        self.codes = {
+            c: {category_of(name, f"Column {c!r}"): i for i, name in enumerate(names, 1)}
+            for c, names in self.categorical.items()
+        }
 
     @classmethod
     def fitted(cls, rows: Sequence[Mapping[str, Any]], numeric: Sequence[str] = (), categorical: Sequence[str] = (),
@@ -84,7 +90,7 @@ class Table(Encoder):
             if not all(map(math.isfinite, pair)):
                 raise InputError(f"Column {column!r}: its numbers are too large for a mean and a standard deviation; "
                                  "write them in a larger unit.")  # fmt: skip
-        return cls(numbers_of, told)
+        return cls({c: (mean, std if std > ALIKE * abs(mean) else 0.0) for c, (mean, std) in numbers_of.items()}, told)
 
     def config(self) -> dict[str, Any]:
         """The columns with what was learnt of them."""
@@ -124,6 +130,20 @@ class Table(Encoder):
         node, spot = torch.tensor(spots, dtype=torch.long).view(-1, 2).T
         rows[node, spot] = torch.tensor(found)
         return list(rows.split(counts))
+
+    def unseen(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """Categorical column -> its cells in ``rows`` whose category training lacks; columns without any are left out.
+
+        Raises:
+            InputError: A cell is not one value.
+        """
+        counts = {
+            column: sum(
+                category_of(row[column], column) not in codes for row in rows if not is_lacking(row.get(column))
+            )
+            for column, codes in self.codes.items()
+        }
+        return {column: count for column, count in counts.items() if count}
 
     def forward(self, rows: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
         """The rows as they are."""
@@ -166,13 +186,19 @@ def number_of(cell: Any, name: str) -> float:
 
 
 def category_of(cell: Any, name: str) -> str:
-    """A cell of a categorical column as its category: a text without space around it, ``3`` for 3.0 as for 3.
+    """A cell of a categorical column as its category: a text without space around it.
+
+    One value has one category, however a file writes it: ``3`` for 3, 3.0, "3" and "3.0", ``true`` for ``True`` and
+    "TRUE". A code such as "007" stays as it is.
 
     Raises:
         InputError: It is not one value; the message begins with ``name``.
     """
     if isinstance(cell, str):
-        return cell.strip()
+        text = cell.strip()
+        if found := WHOLE.fullmatch(text):
+            return "0" if found[1] == "-0" else found[1]
+        return text.lower() if text.lower() in ("true", "false") else text
     if isinstance(cell, bool):
         return str(cell).lower()
     if isinstance(cell, numbers.Real):

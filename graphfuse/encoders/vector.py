@@ -1,5 +1,6 @@
 """``vector``: features that are ready, from arrays or ``.npy``/``.npz`` files."""
 
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,7 +88,7 @@ def _as_array(value: Any) -> np.ndarray:
 
 def _look_in(path: str | Path, name: str, opened: dict[str, Any]) -> np.ndarray:
     """The array that ``path`` or ``path#key`` names."""
-    file, _, key = str(path).partition("#")
+    file, key = file_and_key(str(path))
     if file not in opened:
         opened[file] = _read(file, name)
     content = opened[file]
@@ -98,6 +99,12 @@ def _look_in(path: str | Path, name: str, opened: dict[str, Any]) -> np.ndarray:
     if key not in content:
         raise InputError(f"{name}: {file} has no array {key!r}.{did_you_mean(key, content)}")
     return content[key]
+
+
+def file_and_key(path: str) -> tuple[str, str]:
+    """The file of ``features.npz#key`` and the key, "" where none is said; folders may have # in their names."""
+    found = re.fullmatch(r"(.*?\.np[yz])#(.*)", path, re.IGNORECASE | re.DOTALL)
+    return (found[1], found[2]) if found else (path, "")
 
 
 def _read(file: str, name: str) -> np.ndarray | dict[str, np.ndarray]:

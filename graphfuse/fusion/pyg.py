@@ -12,6 +12,11 @@ from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph, Schema
 
+BUILDING = (TypeError, ValueError, AttributeError, AssertionError, ImportError, NotImplementedError)
+"""What layers of torch-geometric raise where the widths or options do not suit them."""
+GIVEN = ("edge_index", "hyperedge_index", "edge_index_dict", "edge_type", "edge_weight")
+"""What a layer may need beside the states, which come first."""
+
 
 class PyG(nn.Module):
     """One layer of torch-geometric over the graph, dense relations listed as edges.
@@ -27,6 +32,10 @@ class PyG(nn.Module):
         options: Passed to the named layer beside ``(dim, dim)``.
 
     Shape: ``graph.x [N, d] -> graph.x [N, d]``.
+
+    Raises:
+        InputError: The layer is unknown (with the nearest), or cannot be built from two widths and the options, or
+            needs more than states, edges, relations and weights.
     """
 
     def __init__(self, dim: int, schema: Schema, conv: str | Callable[..., nn.Module] = "GATv2Conv", **options: Any):
@@ -39,10 +48,23 @@ class PyG(nn.Module):
                 options.setdefault("metadata", (list(schema.all_kinds), list(schema.relations)))
             if "num_relations" in wanted:
                 options.setdefault("num_relations", len(schema.relations))
-            self.conv = made(dim, dim, **options)
+            try:
+                self.conv = made(dim, dim, **options)
+            except BUILDING as error:
+                raise InputError(f"{conv} of torch_geometric.nn cannot be built with the widths {dim}, {dim} and the "
+                                 f"options {options}: {error}; see its documentation.") from error  # fmt: skip
+            self._check_takes(conv)
         else:
             self.conv = conv(dim, schema, **options)
         self.takes = set(inspect.signature(self.conv.forward).parameters)
+
+    def _check_takes(self, name: str) -> None:
+        """Raises ``InputError`` where the named layer needs more than states, edges, relations and weights."""
+        _, *others = inspect.signature(self.conv.forward).parameters.values()
+        lacking = [p.name for p in others if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+        if lacking := [each for each in lacking if each not in GIVEN]:
+            raise InputError(f"{name} of torch_geometric.nn needs {', '.join(lacking)} beside states and edges, which "
+                             "a graph here does not have; take another layer.")  # fmt: skip
 
     def forward(self, graph: FusionGraph) -> FusionGraph:
         """Passes messages once."""

@@ -39,6 +39,7 @@ def values_of(node: Node, row: Row, folder: Path) -> list[Value]:
         InputError: A cell of features is neither numbers nor a file of them, or its file lacks the row's array.
     """
     cell, where = row[str(node.column)], f"{row.place}, column {node.column}"
+    folder = folder.absolute()  # else an encoder would take a folder called ~ for the user's
     if node.encoder == "vector" and _is_numbers(cell):
         return [Value(cell, where)]
     items = items_of(cell)
@@ -55,6 +56,9 @@ def path_problems(rows: Sequence[Row], nodes: Sequence[Node], folder: Path) -> I
     found: dict[str, str | None] = {}  # each file is looked for once
     for node in nodes:
         for row in rows if node.files else ():
+            if node.encoder == "image":
+                wrong = [item for item in items_of(row[str(node.column)]) if not isinstance(item, str)]
+                yield from (f"{row.place}, column {node.column}: {x!r} is not the path of a picture." for x in wrong)
             for path in paths_of(node, row):
                 if path not in found:
                     found[path] = path_problem(path, folder)

@@ -73,7 +73,7 @@ def check(spec: Spec) -> Findings:
     if any(column not in filled for node in spec.nodes for column in node.columns):
         return Findings(str(data.path), splits, filled, {}, data.problems, data.notes)
     looked = look_at(data.rows, data.of("train"), spec.nodes, data.folder)
-    problems = dict.fromkeys((*data.problems, *looked.problems, *_options(spec)))
+    problems = dict.fromkeys((*data.problems, *looked.problems, *_options(spec), *_fusion(spec)))
     warnings = [*data.notes, *looked.warnings, *_never_trained(spec, data), *_repeated(spec, data, looked.digests)]
     if spec.rows.group is not None:
         warnings += _shared_groups(data, spec.rows.group)
@@ -81,18 +81,39 @@ def check(spec: Spec) -> Findings:
 
 
 def _options(spec: Spec) -> list[str]:
-    """What the constructors of encoders say against their options; nothing is loaded or fetched."""
+    """What encoders say against their options and files of weights; nothing is loaded or fetched."""
     from graphfuse.encoders import ENCODERS
+    from graphfuse.encoders.image import Image
+    from graphfuse.tables.samples import located
 
     problems = []
     for node in spec.nodes:
-        options = {key: value for key, value in node.options.items() if key != "trainable"}
+        options = {key: value for key, value in node.options.items() if key != "trainable"} | located(node, spec)
         try:
-            if node.encoder not in ("table", "vector"):
-                ENCODERS[node.encoder](**options)
+            made = ENCODERS[node.encoder](**options) if node.encoder not in ("table", "vector") else None
+            if isinstance(made, Image):
+                made.weights_id()
         except InputError as error:
             problems.append(f"{spec.path}: [nodes.{node.kind}] {error}")
     return problems
+
+
+def _fusion(spec: Spec) -> list[str]:
+    """What the fusion says against its options; it is built without numbers."""
+    import torch
+
+    from graphfuse.core.graph import Schema
+    from graphfuse.core.relations import AllPairs
+    from graphfuse.fusion import FUSIONS
+
+    kinds, plan = [node.kind for node in spec.nodes], spec.fusion
+    schema = Schema(dict.fromkeys(kinds, 1), [AllPairs(source, target) for source in kinds for target in kinds])
+    try:
+        with torch.device("meta"):
+            FUSIONS[plan.name](plan.dim, schema, layers=plan.layers, **plan.options)
+    except InputError as error:
+        return [f"{spec.path}: [fusion] {error}"]
+    return []
 
 
 def _labels(spec: Spec, data: Data) -> dict[str, dict[str, int]]:
@@ -128,7 +149,7 @@ def _shared_groups(data: Data, column: str) -> list[str]:
 
 
 def _repeated(spec: Spec, data: Data, digests: dict[str, bytes]) -> list[str]:
-    """Rows of one split whose texts and pictures are those of a row of another split."""
+    """Rows of one split that show what a row of another split does."""
     first: dict[str, dict[Any, Row]] = {}
     keys = {i: _content(spec.nodes, row, digests) for i, row in enumerate(data.rows)}
     for name, part in data.splits.items():
@@ -146,7 +167,7 @@ def _repeated(spec: Spec, data: Data, digests: dict[str, bytes]) -> list[str]:
 
 
 def _content(nodes: Sequence[Node], row: Row, digests: dict[str, bytes]) -> tuple | None:
-    """What a row shows: texts without their spacing, pictures by content, features; cells where there is no other."""
+    """What a row shows, ``None`` if nothing: texts without their spacing, pictures by content, features, cells."""
     single = [(node, item) for node in nodes if node.column is not None for item in items_of(row[node.column])]
     told = {
         (node.column, digests.get(item.strip(), item) if node.encoder == "image" else " ".join(item.split()))
@@ -154,10 +175,9 @@ def _content(nodes: Sequence[Node], row: Row, digests: dict[str, bytes]) -> tupl
         else (node.column, repr(item))
         for node, item in single
     }
-    if told:
-        return tuple(sorted(told, key=repr))
-    cells = tuple((column, str(row[column])) for node in nodes for column in node.columns if row[column] is not None)
-    return cells or None
+    tables = [node for node in nodes if node.column is None]
+    told |= {(c, str(row[c]).strip()) for node in tables for c in node.columns if row[c] is not None}
+    return tuple(sorted(told, key=repr)) or None
 
 
 def _cut(lines: list[str], what: str) -> list[str]:

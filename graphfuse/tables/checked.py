@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
@@ -88,7 +89,7 @@ def options_of(part: Callable[..., Any], skip: tuple[str, ...]) -> tuple[dict[st
 
 def _is(value: Any, hint: Any) -> bool:
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     return (
         isinstance(value, hint) and (hint is bool or not isinstance(value, bool)) if isinstance(hint, type) else False
     )

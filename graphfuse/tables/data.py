@@ -12,7 +12,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.tables import splits as split
 from graphfuse.tables.cells import items_of
 from graphfuse.tables.parts import Node
-from graphfuse.tables.read import Row, read_table
+from graphfuse.tables.read import Frame, Row, read_table
 from graphfuse.tables.spec import SHARES, Spec
 from graphfuse.tables.targets import labels_of, metric_problem, targets_of
 
@@ -64,16 +64,19 @@ def load(spec: Spec) -> Data:
     return data
 
 
-def load_rows(path: str | Path, nodes: Sequence[Node], id: str | None = None) -> list[Row]:
+def load_rows(table: str | Path | Frame, nodes: Sequence[Node], id: str | None = None) -> list[Row]:
     """The rows of a table that need have neither target nor split, to predict.
 
-    Rows are named by the column ``id`` where the table has it, else by their number.
+    Args:
+        table: Its file, or what ``read_table`` gave.
+        nodes: The kinds that are read.
+        id: The column that names rows where the table has it; else they are named by their number.
 
     Raises:
         InputError: The first problem, as in ``load``.
     """
-    frame = read_table(path)
-    problems = list(_unknown(str(path), _read_by(nodes), frame.columns))
+    frame = table if isinstance(table, Frame) else read_table(table)
+    problems = list(_unknown(str(frame.path), _read_by(nodes), frame.columns))
     if not problems:
         named = _name(frame.rows, id if id in frame.columns else None)
         problems = [*named, *_without_nodes(frame.rows, nodes)]
@@ -98,12 +101,31 @@ def examine(spec: Spec) -> Data:
     problems = [*_name(frame.rows, spec.rows.id), *_without_nodes(frame.rows, spec.nodes)]
     targets, wrong = targets_of(spec, frame.rows)
     problems += wrong
-    splits, wrong = _splits(spec, frame.rows, targets)
+    splits, wrong = splits_of(spec, frame.rows, targets)
     problems += [*wrong, *metric_problem(spec, targets, splits["valid"])]
     if spec.target.task == "regress":
         return Data(frame.path, frame.rows, targets, splits, (), frame.notes, tuple(problems))
     targets, labels, wrong = labels_of(spec, frame.rows, targets, splits)
     return Data(frame.path, frame.rows, targets, splits, labels, frame.notes, (*problems, *wrong))
+
+
+def splits_of(spec: Spec, rows: Sequence[Row], targets: Sequence[Any]) -> tuple[dict[str, list[int]], list[str]]:
+    """The numbers of the rows in each split, told by a column or drawn, and what is wrong with them.
+
+    A draw is a function of rows, targets (those of ``targets_of``), shares and seed: made again, it is the same.
+    """
+    plan, problems = spec.rows, list[str]()
+    if plan.split is not None:
+        splits, problems = split.told(rows, plan.split)
+        how = f"column {plan.split}"
+    else:
+        strata = targets if spec.target.task == "classify" and plan.group is None else None
+        splits = split.drawn(rows, plan.shares or SHARES, plan.seed, plan.group, strata)
+        how = f"{len(rows)} rows by shares" + (f", those of one {plan.group} together" if plan.group else "")
+    for name, part in splits.items():
+        if not part:
+            problems.append(f"{spec.table.name}: no row is in the split {name} ({how}); each split needs some.")
+    return splits, problems
 
 
 def _read_by(nodes: Sequence[Node]) -> list[tuple[str, str]]:
@@ -143,18 +165,3 @@ def _without_nodes(rows: Sequence[Row], nodes: Sequence[Node]) -> Iterator[str]:
     for row in rows:
         if not any(items_of(row[column]) for column in columns):
             yield f"{row.place}: every column that is read is empty ({', '.join(columns)}); fill one, or drop the row."
-
-
-def _splits(spec: Spec, rows: Sequence[Row], targets: Sequence[Any]) -> tuple[dict[str, list[int]], list[str]]:
-    plan, problems = spec.rows, list[str]()
-    if plan.split is not None:
-        splits, problems = split.told(rows, plan.split)
-        how = f"column {plan.split}"
-    else:
-        strata = targets if spec.target.task == "classify" and plan.group is None else None
-        splits = split.drawn(rows, plan.shares or SHARES, plan.seed, plan.group, strata)
-        how = f"{len(rows)} rows by shares" + (f", those of one {plan.group} together" if plan.group else "")
-    for name, part in splits.items():
-        if not part:
-            problems.append(f"{spec.table.name}: no row is in the split {name} ({how}); each split needs some.")
-    return splits, problems

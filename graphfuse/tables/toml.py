@@ -28,6 +28,8 @@ def parsed(path: Path) -> dict[str, Any]:
         reason, _, at = str(error).partition(" (at ")
         line = found.group(1) if (found := re.match(r"line (\d+)", at)) else text.count("\n") + 1
         raise InputError(f"{path}:{line}: not valid TOML ({reason}).") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise InputError(f"{path}: not valid TOML ({error}).") from None
 
 
 def set_value(values: dict[str, Any], change: str) -> None:
@@ -42,7 +44,7 @@ def set_value(values: dict[str, Any], change: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
         value = value if isinstance(value, str | bool | int | float | list) else text
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         value = text
     words = re.findall(r'"((?:[^"\\]|\\.)*)"|([^."]+)', key.strip())
     *above, last = [quoted or plain.strip() for quoted, plain in words] or [key.strip()]

@@ -49,7 +49,7 @@ def test_the_way_of_the_readme(place, capsys):
     assert told["training"]["epochs"] == 20
     metrics = json.loads(ran(capsys, "evaluate", "runs/spec-sage-3", "cases.csv", "--json"))
     assert metrics["accuracy"] > 0.7
-    assert metrics["split"] == "all"
+    assert metrics["split"] == "test"
     assert "80 answers: answers.csv" in ran(capsys, "predict", "runs/spec-sage-3", "cases.csv")
     said = ran(capsys, "compare", "spec.toml", "--fusions", "concat,sage", "--seeds", "1", "--missing", "0,0.5", *quick)
     assert "majority" in said
@@ -125,3 +125,18 @@ def test_problems_of_a_table_end_a_check_with_two(place, capsys):
     (place / "cases.csv").write_text(text)
     assert run(["check", "spec.toml"]) == 2
     assert "problem: " in capsys.readouterr().out
+
+
+def test_init_says_an_encoding_that_it_guessed(place, capsys):
+    (place / "cases.csv").write_bytes((place / "cases.csv").read_bytes().replace(b"p7,", b"p\xe9,"))
+    assert run(["init", "cases.csv"]) == 0
+    assert "cases.csv: is not UTF-8 (line 9) and was read as cp1252" in capsys.readouterr().err
+
+
+def test_a_run_can_be_written_here_and_another_fusion_leaves_options_of_the_specs_own(place, capsys):
+    ran(capsys, "init", "cases.csv", "--out", "in/spec.toml")
+    spec = (place / "in/spec.toml").read_text().replace('name = "hgt"', 'name = "hgt"\nheads = 2')
+    (place / "in/spec.toml").write_text(spec)
+    ran(capsys, "train", "in/spec.toml", "--fusion", "concat", "--set", "training.epochs=1", "--out", ".")
+    assert (place / "run.json").is_file()
+    assert not (place / "runs").exists()

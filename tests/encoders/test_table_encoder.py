@@ -5,6 +5,7 @@ from torch.testing import assert_close
 
 from graphfuse.core.errors import InputError
 from graphfuse.encoders import Table
+from graphfuse.encoders.table import category_of
 
 ROWS = [{"size": 1.0, "site": "south"}, {"size": "3", "site": "north "}, {"size": None, "site": "north"}]
 
@@ -36,6 +37,28 @@ def test_a_constant_column_is_fine_and_a_far_number_is_clipped():
     table = Table.fitted([{"age": 40, "size": x} for x in (0, 2)], numeric=["age", "size"])
     assert table.encode([{"age": 40}, {"age": 41}])[0].tolist() == [[1, 0, 0, 0]]
     assert table.encode([{"size": 1e9}, {"size": -1e9}])[1].tolist() == [[0, 0, 1, -10]]
+
+
+def test_a_column_that_is_constant_up_to_rounding_is_constant():
+    table = Table.fitted([{"t": 37.2}] * 7, numeric=["t"])
+    assert table.numeric["t"][1] == 0.0
+    assert table.encode([{"t": 37.3}])[0][0, 1].item() == pytest.approx(0.1)
+    assert Table.fitted([{"t": 1e6}, {"t": 1e6 + 1e-3}], numeric=["t"]).numeric["t"][1] > 0
+
+
+def test_a_value_has_one_category_however_a_file_writes_it():
+    table = Table.fitted([{"n": 1, "b": True}, {"n": "2.0", "b": "FALSE"}], categorical=["n", "b"])
+    assert table.categorical == {"n": ("1", "2"), "b": ("false", "true")}
+    parquet, csv = [{"n": 1, "b": True}, {"n": 2.0, "b": False}], [{"n": "1", "b": "True"}, {"n": "2.00", "b": "false"}]
+    assert all((a == b).all() for a, b in zip(table.encode(parquet), table.encode(csv), strict=True))
+    kept = ("007", "00", "+1", "1.5", "1.", "1e3", "Yes", "٣")
+    assert tuple(category_of(text, "") for text in (*kept, "-0.0", " 12 ")) == (*kept, "0", "12")
+
+
+def test_unseen_categories_are_counted_a_column():
+    table = Table({"age": (0, 1)}, {"site": ("True", "n"), "ward": ("1",)})
+    rows = [{"age": 1, "site": "true", "ward": 1}, {"age": 1, "site": "x", "ward": None}, {"site": "y", "ward": "1.0"}]
+    assert table.unseen(rows) == {"site": 2}
 
 
 def test_numbers_and_truth_values_are_categories_as_they_are_written_in_a_csv():

@@ -275,6 +275,17 @@ def test_an_unknown_layer_of_pyg_is_named_with_the_nearest():
         gf.FUSIONS["pyg"](8, contract.schema(), conv="GATv3Conv")
 
 
+@pytest.mark.parametrize(("conv", "options"), [("ChebConv", {}), ("EdgeConv", {}), ("GATv2Conv", {"foo": 1})])
+def test_a_layer_of_pyg_that_cannot_be_built_is_one_sentence(conv, options):
+    with pytest.raises(gf.InputError, match=rf"{conv} of torch_geometric\.nn cannot be built with the widths 8, 8"):
+        gf.FUSIONS["pyg"](8, contract.schema(), conv=conv, **options)
+
+
+def test_a_layer_of_pyg_that_needs_more_than_a_graph_has_is_named():
+    with pytest.raises(gf.InputError, match=r"GCN2Conv of torch_geometric\.nn needs x_0 beside states and edges"):
+        gf.FUSIONS["pyg"](8, contract.schema(), conv="GCN2Conv")
+
+
 def test_a_layer_of_pyg_with_another_width_says_what_to_do():
     module = gf.FUSIONS["pyg"](8, contract.schema(), conv="GATv2Conv", heads=2)
     with pytest.raises(gf.InputError, match=r"gave states \[\d+, 16\], expected \[\d+, 8\]; .* concat=False\."):

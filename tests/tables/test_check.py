@@ -96,12 +96,15 @@ def test_a_column_that_training_lacks_is_named_with_its_kind(folder):
 
 
 def test_rows_that_two_splits_share_are_a_warning(folder):
-    folder.put(11, note="note   number 1", picture="img/copy.png").put(12, note="note number 2", picture="img/2.png")
+    cells = {"size": "0.5", "site": "s"}
+    folder.put(11, note="note   number 1", picture="img/copy.png", **cells)
+    folder.put(12, note="note number 2", picture="img/2.png", size="1.0", site="n")
     (folder.path / "img/copy.png").write_bytes((folder.path / "img/1.png").read_bytes())
     found = check(folder.open())
     assert found.problems == ()
     (warning,) = found.warnings
     assert warning == "2 of 3 test rows repeat a training row (table.csv row 11 repeats row 3)."
+    assert "warning: 1 of 3 test rows" in "\n".join(check(folder.put(12, size="9").open()).lines())
 
 
 def test_groups_that_two_splits_share_are_a_warning(folder):
@@ -134,6 +137,28 @@ def test_the_terminal_gets_a_hundred_problems_and_the_count_of_all(folder):
     lines = check(folder.open()).lines()
     assert "... and 8 more problems" in lines
     assert lines[-1].startswith("108 problems")
+
+
+def test_what_a_fusion_and_files_of_weights_would_refuse_is_named(folder):
+    folder.change('weights = "random"', 'weights = "w.pth"').spec += '[fusion]\nname = "hgt"\nheads = 3\n'
+    problems = check(folder.open()).problems
+    assert [re.search(part, problem) is not None for part, problem in zip((
+        r"spec\.toml: \[nodes\.picture\] w\.pth: there is no such file of weights",
+        r"spec\.toml: \[fusion\] .*128",
+    ), problems, strict=True)] == [True, True]  # fmt: skip
+    (folder.path / "w.pth").write_bytes(b"weights")
+    assert len(check(folder.open()).problems) == 1
+
+
+def test_a_number_in_a_column_of_pictures_is_named(tmp_path):
+    lines = [{"picture": 5 if i == 1 else None, "note": f"words {i}", "label": "ab"[i % 2]} for i in range(12)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (tmp_path / "spec.toml").write_text(
+        'table = "t.jsonl"\n[target]\ncolumn = "label"\n[nodes.note]\nencoder = "ngrams"\ncolumn = "note"\n'
+        '[nodes.picture]\nencoder = "image"\ncolumn = "picture"\nweights = "random"\n'
+    )
+    found = check(Spec.open(tmp_path / "spec.toml"))
+    assert found.problems == ("t.jsonl row 2, column picture: 5 is not the path of a picture.",)
 
 
 @pytest.mark.parametrize("count", [10_000])

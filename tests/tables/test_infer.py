@@ -18,7 +18,7 @@ TEXT = [f"some words that say {i} things" for i in TWENTY]
 @pytest.fixture(autouse=True)
 def minilm(monkeypatch):
     """As if the text model were installed."""
-    monkeypatch.setattr(profile.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(profile, "MINILM_PACKAGE", "json")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,11 @@ def minilm(monkeypatch):
         ("split", ["a", "b"] * 10, "categorical", "2 different values"),
         ("patient", [f"p{i // 4}" for i in TWENTY], "group", "5 values, each of 4.0 rows"),
         ("age_group", ["old", "young"] * 10, "categorical", "2 different values"),
+        ("patientID", [f"p{i // 4}" for i in TWENTY], "group", "5 values, each of 4.0 rows"),
+        ("author_name", [f"p{i // 4}" for i in TWENTY], "group", "5 values, each of 4.0 rows"),
+        ("patient_age", [30 + i % 15 for i in TWENTY], "numeric", "numbers from 30 to 44"),
+        ("author_comment", [f"words {i // 2}" for i in TWENTY], "text", "10 different texts"),
+        ("", TEXT, "out", "the column has no name"),
         ("picture", [f"img/{i}.PNG" if i % 3 else None for i in TWENTY], "image", "13 of 20 cells filled, they"),
         ("picture", [[f"{i}.jpg", "x.webp"] for i in TWENTY], "image", "end in .jpg .webp: pictures"),
         ("file_name", [f"{i}.png" if i % 3 else f"{i}.dat" for i in TWENTY], "image", "7 end in something else"),
@@ -39,7 +44,11 @@ def minilm(monkeypatch):
         ("link", [f"https://x.org/{i}.png" for i in TWENTY], "out", "20 cells are addresses"),
         ("scan", [f"{i}.npz#x" for i in TWENTY], "vector", "end in .npy or .npz: features"),
         ("x", [f"[{i}, 2.5]" for i in TWENTY], "vector", "each of 2 numbers: features"),
-        ("x", [f"{i} 2 3" for i in TWENTY], "vector", "each of 3 numbers"),
+        ("x", [f"{i} 2.5 3" for i in TWENTY], "vector", "each of 3 numbers"),
+        ("x", [f"{i};2;3;4" for i in TWENTY], "vector", "each of 4 numbers"),
+        ("pay", [f"1,234,{100 + i}.50" for i in TWENTY], "text", "20 different texts"),
+        ("day", [f"2020 1 {i}" for i in TWENTY], "text", "20 different texts"),
+        ("phone", [f"03 12 34 {i}" for i in TWENTY], "text", "20 different texts"),
         ("x", [[i, 0.5] for i in TWENTY], "vector", "each of 2 numbers"),
         ("size", [str(i * 1.5) for i in TWENTY], "numeric", "20 of 20 cells filled, numbers from 0 to 28.5"),
         ("size", [*(str(i * 1.5) for i in range(19)), "three"], "numeric", "1 are not, such as 'three': empty them"),
@@ -59,6 +68,7 @@ def minilm(monkeypatch):
         ("m", [[[1, 2], [3]]] * 20, "out", "are no text, number, or list"),
         ("s", [{"a": i} for i in TWENTY], "out", r"cells such as \"{'a': 0}\" are no text"),
         ("b", [b"x"] * 20, "out", "are no text"),
+        ("s", [{}] * 20, "out", r"cells such as '{}' are no text"),
         ("big", [10**400, *range(19)], "numeric", "numbers from 0 to inf"),
         ("same", ["yes", None] * 10, "out", "every filled cell is 'yes'"),
         ("empty", [None] * 20, "out", "no cell is filled"),
@@ -71,7 +81,7 @@ def test_a_column_is_taken_for(column, cells, role, why):
 
 
 def test_without_the_text_model_texts_are_read_by_ngrams(monkeypatch):
-    monkeypatch.setattr(profile.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(profile, "MINILM_PACKAGE", "no_such_package")
     assert (guess("note", TEXT).role, "not installed" in guess("note", TEXT).why) == ("ngrams", True)
 
 
@@ -121,6 +131,14 @@ def test_a_split_column_is_taken_and_a_second_id_is_left_out(inferred):
     assert (spec.rows.id, spec.rows.split, spec.rows.shares) == ("uid", "fold", None)
     assert "# other_id: all 20 values differ, and it is called so: a second id" in text
     assert [node.kind for node in spec.nodes] == ["note", "cells"]  # a column is called table already
+
+
+def test_the_group_is_best_called_an_id_and_what_else_may_be_one_is_a_feature(inferred):
+    spec, _, reasons = inferred({"user": ["x", "y", "z", "w"] * 5, "patient_id": [f"p{i // 4}" for i in TWENTY],
+                                 "patient_age": [30 + i % 15 for i in TWENTY], "y": ["a", "b"] * 10})  # fmt: skip
+    assert spec.rows.group == "patient_id"
+    assert {node.kind: node.columns for node in spec.nodes} == {"table": ("patient_age", "user")}
+    assert "user: categorical: 20 of 20 cells filled, 4 different values" in reasons
 
 
 @pytest.mark.parametrize(
@@ -181,7 +199,7 @@ def test_features_that_were_inferred_are_read(inferred, tmp_path):
 
     for i in TWENTY:
         np.save(tmp_path / f"{i}.npy", np.full(3, i))
-    spec, _, _ = inferred({"scan": [f"{i}.npy" for i in TWENTY], "x": [f"{i} 1 2" for i in TWENTY],
+    spec, _, _ = inferred({"scan": [f"{i}.npy" for i in TWENTY], "x": [f"{i} 1.0 2" for i in TWENTY],
                            "label": ["a", "b"] * 10})  # fmt: skip
     data = load(spec)
     samples = samples_of(data.rows, spec.nodes, encoders_of(spec, data), data.folder, data.targets)

@@ -1,8 +1,11 @@
 import csv
 import json
+from decimal import Decimal
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from graphfuse.core.errors import InputError
 from graphfuse.tables.read import read_table
@@ -145,3 +148,34 @@ def test_a_file_that_is_missing_or_of_another_kind_is_named(tmp_path, read):
     for name, found in (("t.xlsx", ".xlsx"), ("t", "nothing")):
         with pytest.raises(InputError, match=rf"ends in one of .csv .tsv .jsonl .parquet, not in {found}; .*CSV"):
             read(json.dumps({}), name)
+
+
+def test_parquet_keeps_the_digits_of_decimals_and_damaged_text_is_named(tmp_path):
+    exact = pa.array([Decimal("12345678901234567890"), Decimal("2"), None], pa.decimal128(20))
+    part = pa.array([Decimal("0.50"), Decimal("3.00"), None], pa.decimal128(5, 2))
+    parquet.write_table(pa.table({"id": exact, "x": part}), tmp_path / "t.parquet")
+    assert cells(read_table(tmp_path / "t.parquet")) == [
+        {"id": 12345678901234567890, "x": 0.5}, {"id": 2, "x": 3}, {"id": None, "x": None},
+    ]  # fmt: skip
+    bad = pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())
+    parquet.write_table(pa.table({"note": bad}), tmp_path / "bad.parquet")
+    with pytest.raises(InputError, match=r"bad.parquet: this is not a whole Parquet file \('utf-8' codec"):
+        read_table(tmp_path / "bad.parquet")
+
+
+def test_a_first_line_that_says_the_delimiter_is_no_header(read):
+    for said in ("sep=;", '"SEP=;"'):
+        frame = read(f"\ufeff{said}\r\na;b\r\n1;x, y, z\r\n")
+        assert cells(frame) == [{"a": "1", "b": "x, y, z"}]
+        assert frame.rows[0].number == 3
+    with pytest.raises(InputError, match=r"table.csv:1: sep=\| is none of comma, semicolon, tab"):
+        read("sep=|\na|b\n1|2\n")
+
+
+def test_decimal_commas_are_points_where_semicolons_separate_and_a_column_has_nothing_else(read):
+    frame = read("a;b;c;d;note\n0,5;1,234;1,5;007;x, y\n;2,345;two;;\n-12;;;1,5e3;1,5\n")
+    assert [tuple(row.values()) for row in frame.rows] == [
+        ("0.5", "1,234", "1,5", "007", "x, y"), (None, "2,345", "two", None, None), ("-12", None, None, "1.5e3", "1,5"),
+    ]  # fmt: skip
+    assert frame.notes == (f"{frame.path}: decimal commas were read as decimal points in: a, d.",)
+    assert read('a,b\n"0,5",1\n').rows[0]["a"] == "0,5"

@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ from small_table import picture
 
 import graphfuse as gf
 from graphfuse.core.errors import InputError
-from graphfuse.encoders import Image, NGrams
-from graphfuse.tables.cells import path_problem
-from graphfuse.tables.samples import encoders_of, load, load_rows, preprocessing, reopen, samples_of
+from graphfuse.encoders import Image, NGrams, Vector
+from graphfuse.tables.cells import path_problem, values_of
+from graphfuse.tables.parts import Node
+from graphfuse.tables.read import Row
+from graphfuse.tables.samples import encoders_of, load, load_rows, located, preprocessing, reopen, samples_of
 from graphfuse.tables.spec import Spec
 
 
@@ -197,3 +200,23 @@ def test_a_run_folder_alone_can_read_a_new_table(folder, tmp_path):
     assert reopen(told, {"note": encoders["note"]})[1]["note"] is encoders["note"]
     with pytest.raises(InputError, match="This is not how a table was read"):
         reopen({"nodes": told["nodes"]})
+
+
+def test_the_weights_of_a_run_are_found_from_any_folder(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.pth").write_bytes(b"weights")
+    node = folder.change('weights = "random"', 'weights = "w.pth"').open().nodes[1]
+    assert located(node, Spec.open("spec.toml")) == {"weights": str(tmp_path.resolve() / "w.pth")}
+
+
+def test_a_folder_called_as_the_users_own_is_one_in_the_tables_folder(tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "run#1" / "~").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "run#1")
+    np.save(tmp_path / "home/f.npy", np.zeros(2))
+    np.save("~/f.npy", np.ones(2))
+    np.savez("~/f.npz", x=np.full(2, 3.0))
+    node, cells = Node("f", "vector", "f"), ("~/f.npy", "~/f.npz#x")
+    values = [values_of(node, Row({"f": cell}, 1, "t"), Path())[0].value for cell in cells]
+    assert [rows.tolist() for rows in Vector(2).encode(values)] == [[[1, 1]], [[3, 3]]]

@@ -158,3 +158,19 @@ def test_the_metrics_of_a_task_are_those_of_its_head(opened):
         assert (metrics[0], set(metrics)) == (HEADS[task].metric, set(HEADS[task].metrics))
     spec = opened(SHORT.replace('"label"', '"label"\nclass_weights = "balanced"\nlabel_text = true\nmetric = "auc"'))
     assert (spec.target.class_weights, spec.target.label_text, spec.target.metric) == ("balanced", True, "auc")
+
+
+def test_options_of_a_fusion_do_not_hold_for_another(opened):
+    spec = opened(SHORT + '[fusion]\nname = "hgt"\nheads = 2\ndim = 16\n')
+    assert dict(spec.fusion.options) == {"heads": 2}
+    for name, options in (("hgt", {"heads": 2}), ("concat", {})):
+        other = Spec.open(spec.path, [], name).fusion
+        assert (other.name, other.dim, dict(other.options)) == (name, 16, options)
+    assert dict(Spec.open(spec.path, ["fusion.heads=4"], "attention").fusion.options) == {"heads": 4}
+
+
+def test_a_number_of_hundreds_or_thousands_of_digits_is_named(opened):
+    with pytest.raises(InputError, match=r"\[training\] learning_rate is 10{400}; a number is needed"):
+        opened(SHORT + "[training]\nlearning_rate = 1" + "0" * 400)
+    with pytest.raises(InputError, match=r"spec.toml: not valid TOML \(Exceeds the limit"):
+        opened(SHORT + "[training]\nlearning_rate = 1" + "0" * 5000)
