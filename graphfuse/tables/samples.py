@@ -103,11 +103,12 @@ def preprocessing(spec: Spec, encoders: Mapping[str, Encoder]) -> dict[str, Any]
     """All that a new table needs to be read as this one was, as JSON values; ``reopen`` reads them.
 
     Keys: ``nodes`` (kind -> its section of the spec), ``encoders`` (kind -> their settings and what they learnt),
-    ``target`` and ``rows`` (the sections of the spec).
+    ``ids`` (kind -> id of a frozen encoder, which changes with its weights), ``target`` and ``rows`` (of the spec).
     """
     told = spec.to_dict()
     settings = {kind: encoder.config() for kind, encoder in encoders.items()}
-    return {"nodes": told["nodes"], "encoders": settings, "target": told["target"], "rows": told["rows"]}
+    ids = {kind: encoder.id for kind, encoder in encoders.items() if not encoder.trainable}
+    return {"nodes": told["nodes"], "encoders": settings, "ids": ids, "target": told["target"], "rows": told["rows"]}
 
 
 def reopen(told: Mapping[str, Any], trained: Mapping[str, Encoder] | None = None
@@ -115,7 +116,7 @@ def reopen(told: Mapping[str, Any], trained: Mapping[str, Encoder] | None = None
     """Kinds and encoders from ``preprocessing``; ``trained`` are those that a model has already.
 
     Raises:
-        InputError: It is not what ``preprocessing`` gives, or a model that an encoder needs is not there.
+        InputError: It is not what ``preprocessing`` gives, or a model that an encoder needs is not there or is another.
     """
     try:
         nodes = tuple(node_of(kind, own, f"[nodes.{kind}]") for kind, own in told["nodes"].items())
@@ -125,6 +126,10 @@ def reopen(told: Mapping[str, Any], trained: Mapping[str, Encoder] | None = None
                 made[node.kind] = ENCODERS[node.encoder](**told["encoders"][node.kind])
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"This is not how a table was read ({error!r}); train the model again.") from error
+    for kind, own in told.get("ids", {}).items():
+        if kind not in (trained or {}) and made[kind].id != own:
+            raise InputError(f"[nodes.{kind}]: its encoder is another now than in training, by its weights or version; "
+                             "bring that back, or train the model again.")  # fmt: skip
     return nodes, {node.kind: made[node.kind] for node in nodes}
 
 

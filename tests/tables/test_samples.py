@@ -10,6 +10,7 @@ from small_table import picture
 import graphfuse as gf
 from graphfuse.core.errors import InputError
 from graphfuse.encoders import Image, NGrams, Vector
+from graphfuse.encoders.efficientnet_lite import EfficientNetLite0
 from graphfuse.tables.cells import path_problem, values_of
 from graphfuse.tables.parts import Node
 from graphfuse.tables.read import Row
@@ -220,3 +221,17 @@ def test_a_folder_called_as_the_users_own_is_one_in_the_tables_folder(tmp_path, 
     node, cells = Node("f", "vector", "f"), ("~/f.npy", "~/f.npz#x")
     values = [values_of(node, Row({"f": cell}, 1, "t"), Path())[0].value for cell in cells]
     assert [rows.tolist() for rows in Vector(2).encode(values)] == [[[1, 1]], [[3, 3]]]
+
+
+def test_an_encoder_whose_weights_changed_after_training_is_refused(folder, tmp_path):
+    def write(seed: int) -> None:
+        with gf.seeded(seed):
+            torch.save(EfficientNetLite0().state_dict(), tmp_path / "w.pth")
+
+    write(0)
+    spec = folder.change('weights = "random"', f'weights = "{tmp_path / "w.pth"}"').open()
+    told = json.loads(json.dumps(preprocessing(spec, made(spec)[1])))
+    reopen(told)
+    write(1)
+    with pytest.raises(InputError, match=r"\[nodes\.\w+\]: its encoder is another now than in training"):
+        reopen(told)
