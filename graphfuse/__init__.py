@@ -12,7 +12,8 @@ _HOMES = {
     "graphfuse.core.answer": ("Answer",),
     "graphfuse.core.errors": ("InputError",),
     "graphfuse.core.fused": ("Fused",),
-    "graphfuse.core.graph": ("FusionGraph", "Schema", "lay"),
+    "graphfuse.core.graph": ("FusionGraph", "lay"),
+    "graphfuse.core.schema": ("Schema",),
     "graphfuse.core.attention": ("attend",),
     "graphfuse.core.message": ("aggregate",),
     "graphfuse.core.sample": ("Batch", "Sample", "collate"),
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
     from graphfuse.core.attention import attend
     from graphfuse.core.errors import InputError
     from graphfuse.core.fused import Fused
-    from graphfuse.core.graph import FusionGraph, Schema, lay
+    from graphfuse.core.graph import FusionGraph, lay
     from graphfuse.core.message import aggregate
     from graphfuse.core.sample import Batch, Sample, collate
+    from graphfuse.core.schema import Schema
     from graphfuse.core.seed import seeded
     from graphfuse.edges import EDGES, AllPairs, Hub, Linked, Nearest, Overlap, Window
     from graphfuse.encoders import ENCODERS

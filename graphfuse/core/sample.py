@@ -15,7 +15,7 @@ from graphfuse.core.errors import InputError
 if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
-    from graphfuse.core.graph import Schema
+    from graphfuse.core.schema import Schema
 
 Relation = tuple[str, str, str]
 """(source kind, name, target kind)."""

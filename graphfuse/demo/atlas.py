@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphfuse.core.graph import Schema
 from graphfuse.core.relations import AllPairs, Linked
 from graphfuse.core.sample import Relation, Sample
+from graphfuse.core.schema import Schema
 from graphfuse.demo.facts import RELATIONS, Facts
 from graphfuse.demo.gallery import Gallery
 from graphfuse.demo.pictures import Picture, degrade, degrade_outline

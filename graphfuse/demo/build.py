@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from graphfuse.core.graph import Schema
 from graphfuse.core.sample import Sample
+from graphfuse.core.schema import Schema
 from graphfuse.demo.atlas import (
     PICTURES,
     Case,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from graphfuse.core.graph import Schema
 from graphfuse.core.sample import Sample
+from graphfuse.core.schema import Schema
 from graphfuse.demo.atlas import PICTURES, Case
 from graphfuse.demo.build import SPLITS, Atlas
 from graphfuse.heads import Choose, Classify

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from graphfuse.core.graph import Schema
+from graphfuse.core.schema import Schema
 from graphfuse.fusion.attention import Attention
 from graphfuse.fusion.concat import Concat
 from graphfuse.fusion.cross_transformer import CrossTransformer

@@ -5,8 +5,9 @@ from torch import nn
 
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
-from graphfuse.core.graph import FusionGraph, Schema
+from graphfuse.core.graph import FusionGraph
 from graphfuse.core.message import segment, segment_softmax
+from graphfuse.core.schema import Schema
 from graphfuse.fusion.parts import feed_forward
 
 

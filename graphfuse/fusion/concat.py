@@ -3,7 +3,8 @@
 from torch import nn
 
 from graphfuse.core.fused import Fused
-from graphfuse.core.graph import FusionGraph, Schema
+from graphfuse.core.graph import FusionGraph
+from graphfuse.core.schema import Schema
 from graphfuse.fusion.parts import Pooling, feed_forward
 
 

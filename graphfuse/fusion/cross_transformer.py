@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from graphfuse.core.attention import attend_one
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
-from graphfuse.core.graph import FusionGraph, Laid, Schema
+from graphfuse.core.graph import FusionGraph, Laid
+from graphfuse.core.schema import Schema
 from graphfuse.fusion.parts import Pooling, feed_forward
 
 

@@ -9,7 +9,8 @@ from torch.nn.functional import linear
 
 from graphfuse.core.attention import attend
 from graphfuse.core.errors import InputError
-from graphfuse.core.graph import FusionGraph, Laid, Schema
+from graphfuse.core.graph import FusionGraph, Laid
+from graphfuse.core.schema import Schema
 from graphfuse.fusion.parts import PerKind
 
 

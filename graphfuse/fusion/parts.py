@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from graphfuse.core.graph import FusionGraph, Schema
+from graphfuse.core.graph import FusionGraph
 from graphfuse.core.message import segment, segment_softmax
+from graphfuse.core.schema import Schema
 
 
 class PerKind(nn.Module):

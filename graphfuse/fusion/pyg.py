@@ -10,7 +10,8 @@ from torch import nn
 
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
-from graphfuse.core.graph import FusionGraph, Schema
+from graphfuse.core.graph import FusionGraph
+from graphfuse.core.schema import Schema
 
 BUILDING = (TypeError, ValueError, AttributeError, AssertionError, ImportError, NotImplementedError)
 """What layers of torch-geometric raise where the widths or options do not suit them."""

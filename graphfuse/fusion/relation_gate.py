@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
-from graphfuse.core.graph import FusionGraph, Laid, Schema
+from graphfuse.core.graph import FusionGraph, Laid
 from graphfuse.core.message import aggregate, aggregate_one, segment, segment_softmax
+from graphfuse.core.schema import Schema
 from graphfuse.fusion.parts import Pooling, Readout, feed_forward
 
 LEAST = 0.01

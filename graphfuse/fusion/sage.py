@@ -3,8 +3,9 @@
 import torch
 from torch import nn
 
-from graphfuse.core.graph import FusionGraph, Schema
+from graphfuse.core.graph import FusionGraph
 from graphfuse.core.message import aggregate_one
+from graphfuse.core.schema import Schema
 from graphfuse.fusion.parts import PerKind
 
 

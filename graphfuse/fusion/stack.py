@@ -10,7 +10,8 @@ from torch import nn
 
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
-from graphfuse.core.graph import FusionGraph, Schema
+from graphfuse.core.graph import FusionGraph
+from graphfuse.core.schema import Schema
 from graphfuse.fusion.parts import Readout
 
 

@@ -14,9 +14,9 @@ from graphfuse.core.answer import Answer
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
-from graphfuse.core.graph import Schema
 from graphfuse.core.message import segment, segment_log_sum, segment_softmax
 from graphfuse.core.sample import Batch, Sample
+from graphfuse.core.schema import Schema
 
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
 

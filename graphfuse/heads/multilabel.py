@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from graphfuse.core.answer import Answer
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
-from graphfuse.core.graph import Schema
 from graphfuse.core.sample import Batch, Sample
+from graphfuse.core.schema import Schema
 from graphfuse.heads.metrics import macro_auc, macro_f1
 from graphfuse.heads.readout import VectorScores
 

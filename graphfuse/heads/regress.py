@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from graphfuse.core.answer import Answer
 from graphfuse.core.errors import InputError
-from graphfuse.core.graph import Schema
 from graphfuse.core.sample import Batch, Sample
+from graphfuse.core.schema import Schema
 from graphfuse.heads.readout import VectorScores
 
 

@@ -23,7 +23,7 @@ from torch import nn
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 from graphfuse.core.files import read_json, sha256, write_all
-from graphfuse.core.graph import Schema
+from graphfuse.core.schema import Schema
 from graphfuse.edges import EDGES
 from graphfuse.encoders import ENCODERS
 from graphfuse.heads import HEADS

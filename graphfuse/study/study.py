@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
 from typing import Any
 
-from graphfuse.core.graph import Schema
 from graphfuse.core.relations import AllPairs
 from graphfuse.core.sample import Sample
+from graphfuse.core.schema import Schema
 from graphfuse.encoders import Encoder, NGrams, Text
 from graphfuse.heads import Classify, MultiLabel, Regress, balanced
 from graphfuse.model import FusionModel

@@ -102,8 +102,8 @@ def _fusion(spec: Spec) -> list[str]:
     """What the fusion says against its options; it is built without numbers."""
     import torch
 
-    from graphfuse.core.graph import Schema
     from graphfuse.core.relations import AllPairs
+    from graphfuse.core.schema import Schema
     from graphfuse.fusion import FUSIONS
 
     kinds, plan = [node.kind for node in spec.nodes], spec.fusion
