@@ -13,9 +13,11 @@ from graphfuse.demo.show import COLUMNS, demo
 from graphfuse.report import Story
 
 
-def run(name: str, out: Path, seeds: Iterable[int], quick: bool, command: str) -> list[dict[str, object]]:
+def run(
+    name: str, out: Path, seeds: Iterable[int], quick: bool, command: str, jobs: int = 1
+) -> list[dict[str, object]]:
     seeds = list(seeds)
-    comparison = demo(out, "quick" if quick else "full", "en", seeds)
+    comparison = demo(out, "quick" if quick else "full", "en", seeds, jobs)
     parts = Story.open(out).slices
     scores = comparison.scores()
     found = []

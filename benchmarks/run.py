@@ -1,6 +1,7 @@
 """Runs a benchmark by name and writes its rows.
 
-A benchmark is a function ``run(name, out, seeds, quick, command) -> rows`` of a module of this folder.
+A benchmark is a function ``run(name, out, seeds, quick, command) -> rows`` of a module of this folder; those
+that train models take ``jobs`` too.
 """
 
 import argparse
@@ -31,6 +32,8 @@ BENCHMARKS = {
 }
 OWN = ("atlas", "batching", "survival", "features")
 """Those with a module of their name; all others are tables, in ``benchmarks.tables``."""
+TIMED = ("batching", "survival", "features")
+"""Those that go one at a time, for they measure time or kill what runs."""
 
 
 def main(words: list[str]) -> int:
@@ -41,6 +44,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("name", help="; ".join(f"{name}: {what}" for name, what in BENCHMARKS.items()))
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 0 (default 5)")
     parser.add_argument("--quick", action="store_true", help="a small size; its rows are written beside, not in place")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each, where models are trained")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON lines")
     parser.add_argument("--out", type=Path, default=None, help="folder of the runs (default runs/bench-NAME)")
     options = parser.parse_args(words)
@@ -48,6 +52,8 @@ def main(words: list[str]) -> int:
         look_up(BENCHMARKS, options.name, "benchmark")
         if options.seeds < 1:
             raise InputError(f"--seeds is {options.seeds}; it must be at least 1.")
+        if options.name in TIMED and options.jobs != 1:
+            raise InputError(f"--jobs: {options.name} goes one at a time; leave it out.")
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -55,8 +61,9 @@ def main(words: list[str]) -> int:
     rows = importlib.import_module("benchmarks.rows")
     out = options.out or Path("runs") / f"bench-{options.name}{'-quick' if options.quick else ''}"
     command = f"python -m benchmarks.run {' '.join(words)}"
+    more = {} if options.name in TIMED else {"jobs": options.jobs}
     try:
-        found = module.run(options.name, out, range(options.seeds), options.quick, command)
+        found = module.run(options.name, out, range(options.seeds), options.quick, command, **more)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

@@ -82,29 +82,31 @@ FOLDS, REPEATS = 5, 10
 FURTHER = ("macro_f1", "auc", "calibration_error")
 
 
-def run(name: str, out: Path, seeds: Iterable[int], quick: bool, command: str) -> list[dict[str, object]]:
+def run(
+    name: str, out: Path, seeds: Iterable[int], quick: bool, command: str, jobs: int = 1
+) -> list[dict[str, object]]:
     task, data = TASKS[name], _data()
     rows = task.read(data)
     if task.folds is None:
         groups = [[seed] for seed in seeds]  # the runs that are averaged before the spread is taken
-        runs, further = _compared(task, rows, data, out, [seed for own in groups for seed in own], quick, command)
+        runs, further = _compared(task, rows, data, out, [seed for own in groups for seed in own], quick, command, jobs)
     else:
         runs, further = [], []
         groups = [list(range(i, i + FOLDS)) for i in range(0, FOLDS * (1 if quick else REPEATS), FOLDS)]
         for fold, split in enumerate(task.folds(rows)[: groups[-1][-1] + 1]):
-            found, more = _compared(task, split, data, out / f"fold-{fold}", [0], quick, command)
+            found, more = _compared(task, split, data, out / f"fold-{fold}", [0], quick, command, jobs)
             runs += [replace(each, seed=fold) for each in found]
             further += [{**each, "seed": fold} for each in more]
     return _rows(name, task, rows, runs, further, groups, command)
 
 
-def _compared(task: Task, rows: Rows, data: Path, out: Path, seeds: Sequence[int], quick: bool, command: str
-              ) -> tuple[list[Run], list[dict[str, Any]]]:  # fmt: skip
+def _compared(task: Task, rows: Rows, data: Path, out: Path, seeds: Sequence[int], quick: bool, command: str,
+              jobs: int) -> tuple[list[Run], list[dict[str, Any]]]:  # fmt: skip
     """The runs of ``graphfuse compare`` on a table made of rows, and their further metrics."""
     write_table(rows, data / task.pictures if task.pictures else None, out / "data", task.picture)
     write_text(out / "data" / "spec.toml", (SPECS / f"{task.spec}.toml").read_text("utf-8"))
     spec = Spec.open(out / "data" / "spec.toml", ["training.epochs=1"] if quick else [])
-    found = compare(spec, [*FUSIONS, spec.fusion.name], seeds, out / "runs", resume=True, command=command)
+    found = compare(spec, [*FUSIONS, spec.fusion.name], seeds, out / "runs", resume=True, command=command, jobs=jobs)
     lines = (out / "runs" / METRICS).read_text("utf-8").splitlines()
     return list(found.runs), [json.loads(line) for line in lines]
 

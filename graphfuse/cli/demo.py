@@ -29,10 +29,12 @@ def demo(
     finished.
     """
     language = look_up({"en": "en", "zh": "zh"}, language, "language of the demo")
+    import torch
+
     from graphfuse.demo import show
 
     size = "quick" if quick else "full"
     folder = out if out is not None else Path("runs") / f"demo-{size}-{language}"
-    show.demo(folder, size, language, range(seeds))
+    show.demo(folder, size, language, range(seeds), jobs=torch.get_num_threads())
     if ask:
         show.ask(folder, size, language)

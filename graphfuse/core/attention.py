@@ -122,14 +122,14 @@ def _edges(graph: FusionGraph, sent: Sequence[_Sent], query: Tensor) -> tuple[Te
     pairs = [graph.edges(each.laid) for each in sent]
     left = [own[0] - graph.rows(each.laid.relation[0]).start for own, each in zip(pairs, sent)]
     index = torch.cat([own[1] for own in pairs]) - graph.rows(sent[0].laid.relation[2]).start
-    key = _split(torch.cat([each.key[rows] for each, rows in zip(sent, left)]), heads)  # [E, H, c]
-    score = (query[index] * key).sum(-1) * query.shape[-1] ** -0.5  # [E, H]
+    key = _split(torch.cat([each.key.index_select(0, rows) for each, rows in zip(sent, left)]), heads)  # [E, H, c]
+    score = (query.index_select(0, index) * key).sum(-1) * query.shape[-1] ** -0.5  # [E, H]
     if any(each.bias is not None for each in sent):
         added = [score.new_zeros(heads) if each.bias is None else each.bias for each in sent]
         score = score + torch.cat([bias.expand(len(rows), heads) for bias, rows in zip(added, left)])
     top = segment(score.detach(), index, len(query), "max")  # [T, H]
-    raised = (score - top[index]).exp()
-    value = _split(torch.cat([each.value[rows] for each, rows in zip(sent, left)]), heads)
+    raised = (score - top.index_select(0, index)).exp()
+    value = _split(torch.cat([each.value.index_select(0, rows) for each, rows in zip(sent, left)]), heads)
     got = segment((raised[..., None] * value).flatten(1), index, len(query)).view_as(query)
     return _mean_and_lse(got, segment(raised, index, len(query)), top)
 

@@ -32,10 +32,11 @@ def found(package: str) -> str:
 
 
 def peak_memory() -> str:
-    """The most main memory that this process has had so far, in GB."""
+    """The most main memory that this process, or one that it started and that ended, has had so far, in GB."""
     try:
         import resource
     except ImportError:  # Windows
         return "not known"
     unit = 1 if platform.system() == "Darwin" else 1024  # bytes there, kilobytes elsewhere
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.2f} GB"
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return f"{most * unit / 1e9:.2f} GB"

@@ -73,15 +73,15 @@ def _aggregate_sum(
             block = segment(x, graph.owner(source), len(graph))  # [B, d]
             blocks[target] = blocks.get(target, 0) + (block if gate is None else block * gate[:, place])
         else:
-            messages.append(x[laid.pairs[0] - graph.rows(source).start])  # [E, d]
+            messages.append(x.index_select(0, laid.pairs[0] - graph.rows(source).start))  # [E, d]
             targets.append(laid.pairs[1])
             slots.append(graph.owners[laid.pairs[1]] * len(relations) + place)
     message = torch.cat(messages)
     if gate is not None:
-        message = message * gate.flatten(0, 1)[torch.cat(slots)]
+        message = message * gate.flatten(0, 1).index_select(0, torch.cat(slots))
     total = segment(message, torch.cat(targets), len(graph.x))
     for kind, block in blocks.items():
-        total = total.index_add(0, _arange(graph.rows(kind), total), block[graph.owner(kind)])
+        total = total.index_add(0, _arange(graph.rows(kind), total), block.index_select(0, graph.owner(kind)))
     return total
 
 
@@ -103,9 +103,9 @@ def aggregate_one(graph: FusionGraph, values: Tensor, laid: Laid, reduce: Reduce
     rows = graph.rows(target).stop - graph.rows(target).start
     if laid.pairs is None:
         pooled = segment(values, graph.owner(source), len(graph), "max" if reduce == "max" else "sum")  # [B, d]
-        got = pooled[graph.owner(target)]
+        got = pooled.index_select(0, graph.owner(target))
     else:
-        sent = values[laid.pairs[0] - graph.rows(source).start]  # [E, d]
+        sent = values.index_select(0, laid.pairs[0] - graph.rows(source).start)  # [E, d]
         got = segment(sent, laid.pairs[1] - graph.rows(target).start, rows, "max" if reduce == "max" else "sum")
     if reduce == "mean":
         return got / in_degree(graph, laid).clamp(min=1)[:, None].to(got.dtype)
@@ -137,14 +137,14 @@ def segment(values: Tensor, index: Tensor, size: int, reduce: Literal["sum", "me
 def segment_softmax(score: Tensor, index: Tensor, size: int) -> Tensor:
     """Softmax over the rows that share an index, each column apart: ``[n, c] -> [n, c]``."""
     top = segment(score.detach(), index, size, "max")
-    raised = (score - top[index]).exp()
-    return raised / segment(raised, index, size)[index]
+    raised = (score - top.index_select(0, index)).exp()
+    return raised / segment(raised, index, size).index_select(0, index)
 
 
 def segment_log_sum(score: Tensor, index: Tensor, size: int) -> Tensor:
     """Log of the summed exponentials of the rows that share an index: ``[n] -> [size]``; ``-inf`` where none does."""
     top = segment(score.detach(), index, size, "max")
-    total = segment((score - top[index]).exp(), index, size)
+    total = segment((score - top.index_select(0, index)).exp(), index, size)
     return torch.where(total > 0, total.clamp(min=torch.finfo(total.dtype).tiny).log() + top, -torch.inf)
 
 

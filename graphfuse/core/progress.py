@@ -4,15 +4,30 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 PATIENCE = 3.0  # seconds that work may take before anything is shown
 EVERY = 15.0  # seconds between plain lines
+WHOSE = ContextVar("whose work it is", default="")
+
+
+@contextmanager
+def told_as(name: str) -> Iterator[None]:
+    """Inside, plain lines tell of the work of ``name``, which goes on beside other work."""
+    token = WHOSE.set(name)
+    try:
+        yield
+    finally:
+        WHOSE.reset(token)
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Gives ``advance(count)``; shows on stderr how far ``what`` has come once it has taken three seconds."""
-    shown = _Bar(what, total) if sys.stderr.isatty() else _Lines(what, total)
+    whose = WHOSE.get()
+    if whose:
+        what = f"{whose}: {what}"
+    shown = _Bar(what, total) if sys.stderr.isatty() and not whose else _Lines(what, total)
     try:
         yield shown.advance
     finally:

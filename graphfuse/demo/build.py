@@ -47,12 +47,15 @@ class Atlas:
     schema: Schema
     readings: dict[str, list[Reading]]
     cases: dict[str, list[Case]]
-    hard: dict[str, list[Case]]
     pictures: dict[str, dict[str, list[Picture | None]]]
 
     def samples(self, split: str) -> list[Sample]:
         """The samples of a split."""
         return [case.sample for case in self.cases[split]]
+
+    def hard(self, split: str) -> list[Case]:
+        """The questions of a split with the one country that the pictures resemble most, as a pipeline would link."""
+        return cases_of(self.readings[split], self.facts, self.kg, self.readers, candidates=1)
 
 
 def build(seed: int = 0, size: str = "full", language: str = "en", level: float = 1.5) -> Atlas:
@@ -65,8 +68,7 @@ def build(seed: int = 0, size: str = "full", language: str = "en", level: float 
     pictures = {s: {k: [picture_of(q, facts, flags, k, level) for q in questions[s]] for k in PICTURES} for s in SPLITS}
     readings = {s: read(questions[s], pictures[s], readers) for s in SPLITS}
     cases = {s: cases_of(readings[s], facts, kg, readers) for s in SPLITS}
-    hard = {s: cases_of(readings[s], facts, kg, readers, candidates=1) for s in SPLITS}
-    return Atlas(facts, kg, readers, schema_of(readers), readings, cases, hard, pictures)
+    return Atlas(facts, kg, readers, schema_of(readers), readings, cases, pictures)
 
 
 def read_with(facts: Facts, kg: KnowledgeGraph, training: Sequence[str], level: float, copies: int) -> Readers:

@@ -48,8 +48,8 @@ def view_of(method: str, atlas: Atlas) -> View:
         return _one_modality(atlas, kinds)
     schema = atlas.schema if method != "no_messages" else Schema(atlas.schema.kinds)
     fusion = {"pipeline": "relation_gate", "no_messages": "relation_gate"}.get(method, method)
-    cases = atlas.hard if method == "pipeline" else atlas.cases
-    samples = {split: [case.sample for case in cases[split]] for split in SPLITS}
+    cases = {split: atlas.hard(split) if method == "pipeline" else atlas.cases[split] for split in SPLITS}
+    samples = {split: [case.sample for case in own] for split, own in cases.items()}
     if method == "no_messages":
         samples = {split: [replace(s, links={}, weights={}) for s in own] for split, own in samples.items()}
     layers = LAYERS.get(method, 3)

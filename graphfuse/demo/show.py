@@ -43,8 +43,8 @@ COLUMNS = {
 }
 
 
-def demo(out: Path, size: str, language: str, seeds: Iterable[int]) -> Comparison:
-    """Runs the demo, prints what it finds, and writes the folder.
+def demo(out: Path, size: str, language: str, seeds: Iterable[int], jobs: int = 1) -> Comparison:
+    """Runs the demo, ``jobs`` methods at a time, prints what it finds, and writes the folder.
 
     Raises:
         InputError: The folder cannot be written, or holds other runs.
@@ -54,12 +54,12 @@ def demo(out: Path, size: str, language: str, seeds: Iterable[int]) -> Compariso
     evident, best = list[float](), list[str]()
     shown: tuple[Card, ...] = ()
     for seed in seeds:
-        atlas, found = run_seed(out, seed, size, language, say, QUICK if size == "quick" else METHODS)
+        atlas, found = run_seed(out, seed, size, language, say, QUICK if size == "quick" else METHODS, jobs)
         comparison += found
         for dimension, own in slices({seed: atlas}).items():
             for part, names in own.items():
                 parts.setdefault(dimension, {}).setdefault(part, []).extend(names)
-        hidden += hidden_scores(out, atlas, seed, found)
+        hidden += hidden_scores(out, atlas, seed, found, jobs)
         best.append(_best_graph(found))
         model = FusionModel.from_pretrained(model_folder(out, seed, best[-1]))
         evident.append(checked_evidence(model, [case for case in atlas.cases["test"] if not case.question.seen]))
@@ -67,7 +67,7 @@ def demo(out: Path, size: str, language: str, seeds: Iterable[int]) -> Compariso
             run = next(run for run in found.runs if run.method == best[-1])
             right = {name.removeprefix(f"{seed}/"): value for name, value in run.scores.items()}
             shown = cards(model, atlas, chosen_cases(atlas, right))
-    write_story(out, comparison, parts, hidden, shown, _made(size, language, comparison, evident), language)
+    write_story(out, comparison, parts, hidden, shown, _made(size, language, comparison, evident, jobs), language)
     _print(comparison, parts, hidden, shown, f"{', '.join(dict.fromkeys(best))}: {_percent(evident)}")
     say(f"\nThe page: {write_report(out)}")
     return comparison
@@ -173,7 +173,7 @@ def _drawn(card: Card) -> str:
     return "\n".join([f"\n{card.text}", f"  {verdict}", *(f"  evidence: {_walked(path)}" for path in card.paths)])
 
 
-def _made(size: str, language: str, comparison: Comparison, evident: Sequence[float]) -> dict[str, str]:
+def _made(size: str, language: str, comparison: Comparison, evident: Sequence[float], jobs: int) -> dict[str, str]:
     facts = machine()
     versions = ", ".join(f"{name} {facts[name]}" for name in ("graphfuse", "torch", "torch-geometric", "transformers"))
     wanted = sorted({run.seed for run in comparison.runs})
@@ -187,6 +187,7 @@ def _made(size: str, language: str, comparison: Comparison, evident: Sequence[fl
         f" learning rate {BUDGET['learning_rate']}; the epoch is chosen on validation",
         "Pictures": f"degradation level {LEVEL}",
         "Evidence": f"{_percent(evident)} of answers on unseen countries have a connected path of facts",
+        "Trained": f"up to {jobs} side by side, each in a process of one thread" if jobs > 1 else "one after another",
         "Versions": versions,
         "Hardware": f"{facts['system']}, {facts['threads']}, accelerator: {facts['accelerator']}",
     }  # fmt: skip

@@ -41,7 +41,7 @@ class Attention(nn.Module):
         vector = self.seed.expand(len(graph), -1)
         for ask, tell, block in zip(self.query, self.key_value, self.deep):
             key, value = tell(x).view(len(x), 2, self.heads, width).unbind(1)  # [N, H, c]
-            query = ask(vector).view(len(graph), self.heads, width)[owner]
+            query = ask(vector).view(len(graph), self.heads, width).index_select(0, owner)
             share = segment_softmax((query * key).sum(-1) * key.shape[-1] ** -0.5, owner, len(graph))
             vector = vector + segment(share[..., None] * value, owner, len(graph)).flatten(1)
             vector = vector + block(vector)

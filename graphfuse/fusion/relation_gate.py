@@ -104,7 +104,7 @@ class GatedLayer(nn.Module):
             got, mass = aggregate(graph, torch.cat([value, mass], 1), reduce="sum", gate=both).split(
                 [value.shape[1], 1], 1
             )
-            x = graph.x + got + log_mass(mass) * self.mark(asked)[graph.owners]
+            x = graph.x + got + log_mass(mass) * self.mark(asked).index_select(0, graph.owners)
         return graph.replace(x=x + self.deep(self.norms[1](x))), mass
 
 
@@ -131,8 +131,8 @@ class Grounding(nn.Module):
         """Marks the nodes that are meant, and says how much each is, ``[N]``; ``asked [B, d]``."""
         score, meant, owner = self.score(graph, asked)
         rows = meant.nonzero()[:, 0]
-        share = segment_softmax(score[rows, None], owner[rows], len(graph))  # [n, 1]
-        marked = graph.x.index_add(0, rows, log_mass(share) * self.mark(asked)[owner[rows]])
+        share = segment_softmax(score.index_select(0, rows)[:, None], owner[rows], len(graph))  # [n, 1]
+        marked = graph.x.index_add(0, rows, log_mass(share) * self.mark(asked).index_select(0, owner[rows]))
         return graph.replace(x=marked), torch.zeros_like(score).index_copy(0, rows, share[:, 0])
 
     def score(self, graph: FusionGraph, asked: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -114,5 +114,5 @@ class NodeScores(nn.Module):
         """Scores the nodes."""
         states = fused.graph.of(self.kind)
         node = self.norms[0](states)
-        sample = self.norms[1](fused.vector)[fused.graph.owner(self.kind)]
+        sample = self.norms[1](fused.vector).index_select(0, fused.graph.owner(self.kind))
         return (self.plain(states) + self.score(torch.cat([node, sample, node * sample], 1)))[:, 0]

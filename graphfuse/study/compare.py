@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from hashlib import blake2b
 from itertools import product
 from pathlib import Path
@@ -11,23 +12,24 @@ from pathlib import Path
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 from graphfuse.core.files import write_json, write_lines
+from graphfuse.core.jobs import side_by_side
 from graphfuse.core.machine import peak_memory
 from graphfuse.fusion import FUSIONS
 from graphfuse.model import FusionModel
 from graphfuse.report import write_report
-from graphfuse.study.baselines import alone, constant, majority
+from graphfuse.study.baselines import MAJORITY, alone, constant, majority
 from graphfuse.study.facts import complete, facts_of
 from graphfuse.study.story import tell
 from graphfuse.study.study import SPLITS, Study
 from graphfuse.study.train import fresh
 from graphfuse.tables.spec import Spec
-from graphfuse.training import Comparison, Run, Told, compare_missing, runs_of
+from graphfuse.training import Comparison, Run, Told, called, compare_missing, folder_of, run_of
 from graphfuse.training.compare import MISSING
 from graphfuse.training.missing import check_share
 
 
 def compare(spec: Spec, fusions: Sequence[str], seeds: Sequence[int], out: Path, missing: Sequence[float] = (),
-            resume: bool = False, command: str = "") -> Comparison:  # fmt: skip
+            resume: bool = False, command: str = "", jobs: int = 1) -> Comparison:  # fmt: skip
     """Trains each fusion with each seed, and each modality alone; writes rows, curves and the page.
 
     Args:
@@ -38,6 +40,7 @@ def compare(spec: Spec, fusions: Sequence[str], seeds: Sequence[int], out: Path,
         missing: Shares, 0 to 1, with which modalities are hidden at random in training and in test, every pair.
         resume: Take up or complete what is in the folder.
         command: Recorded.
+        jobs: Runs at a time, each in a process of one thread; see :func:`graphfuse.training.compare`.
 
     Raises:
         InputError: A fusion is unknown, a share is not between 0 and 1, or as :func:`graphfuse.study.train`.
@@ -58,23 +61,24 @@ def compare(spec: Spec, fusions: Sequence[str], seeds: Sequence[int], out: Path,
     if missing and study.metric not in constant(study, "test").metrics:
         raise InputError(f"--missing: {study.metric} is not defined on the test split; it may lack a label, or have "
                          "one only.")  # fmt: skip
-    runs, told = list[Run](), Told()
+    work = list[tuple[str, Callable[[], tuple[Run, Told]]]]()
     for seed in seeds:
-        floors = [majority(study, seed)]
+        work.append((called(MAJORITY, seed), partial(majority, study, seed)))
         if len(study.sources) > 1:
-            floors += [alone(study, source, seed, _folder(out, source, seed)) for source in study.sources]
-        for run, said in floors:
-            runs.append(run)
-            told += said
-        found, said = runs_of(methods, train, valid, test, [seed], out, **study.budget)
-        runs += found
+            work += [(called(f"only {source}", seed), partial(alone, study, source, seed, _folder(out, source, seed)))
+                     for source in study.sources]  # fmt: skip
+        work += [(called(name, seed), partial(run_of, name, make, train, valid, test, seed, folder_of(out, name, seed),
+                                              study.budget)) for name, make in methods.items()]  # fmt: skip
+    runs, told = list[Run](), Told()
+    for run, said in side_by_side(work, jobs):
+        runs.append(run)
         told += said
     comparison = Comparison(tuple(runs))
     comparison.save(out)
     told.save(out)
     _keep_missing(out, methods, seeds)
     if missing:
-        compare_missing(methods, train, valid, test, missing, seeds, out, **study.budget)
+        compare_missing(methods, train, valid, test, missing, seeds, out, jobs=jobs, **study.budget)
     for name, seed in product(methods, seeds):
         complete(out / name / f"seed-{seed}", study, command)
     chosen = Comparison(tuple(run for run in runs if run.method in methods)).chosen()

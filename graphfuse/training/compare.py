@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from graphfuse.core.errors import InputError
 from graphfuse.core.files import write_lines
+from graphfuse.core.jobs import side_by_side
 from graphfuse.core.sample import Sample
 from graphfuse.core.seed import seeded
 from graphfuse.model import FusionModel
@@ -27,6 +30,7 @@ def compare(
     test: Sequence[Sample],
     seeds: Iterable[int] = range(5),
     out: str | Path | None = None,
+    jobs: int = 1,
     **budget: Any,
 ) -> Comparison:
     """Trains each method with each seed under one budget; the test split is looked at once, when all is chosen.
@@ -39,44 +43,58 @@ def compare(
         seeds: Of the initial weights, the order of samples and dropout.
         out: Folder for ``comparison.json``, ``answers.jsonl`` (what each run said of each test sample) and
             ``metrics.jsonl``; each run gets ``out/method/seed-N``, and one that was finished is not trained again.
+        jobs: Runs at a time, each in a process of one thread; see :func:`graphfuse.core.jobs.side_by_side`. Two on
+            two cores take little more than half the time of one after another; the last bits of the weights are those
+            of one thread.
         budget: Options of :func:`fit`, the same for all methods.
 
     Raises:
         InputError: As :func:`fit`, or there is no method or no seed.
     """
-    runs, told = runs_of(methods, train, valid, test, seeds, out, **budget)
-    comparison = Comparison(tuple(runs))
+    seeds = list(seeds)
+    if not methods or not seeds:
+        raise InputError("compare needs at least one method and one seed.")
+    work = []
+    for seed, (name, make) in product(seeds, methods.items()):
+        folder = None if out is None else folder_of(out, name, seed)
+        work.append((called(name, seed), partial(run_of, name, make, train, valid, test, seed, folder, budget)))
+    comparison, told = Comparison(()), Told()
+    for run, said in side_by_side(work, jobs):
+        comparison, told = comparison + Comparison((run,)), told + said
     if out is not None:
         comparison.save(out)
         told.save(out)
     return comparison
 
 
-def runs_of(
-    methods: Mapping[str, Callable[[], FusionModel]],
+def run_of(
+    name: str,
+    make: Callable[[], FusionModel],
     train: Sequence[Sample],
     valid: Sequence[Sample],
     test: Sequence[Sample],
-    seeds: Iterable[int],
-    out: str | Path | None,
-    **budget: Any,
-) -> tuple[list[Run], Told]:
-    """The runs of :func:`compare`, and what each said of the test split."""
-    seeds = list(seeds)
-    if not methods or not seeds:
-        raise InputError("compare needs at least one method and one seed.")
-    runs, told = list[Run](), Told()
-    for seed in seeds:
-        for name, make in methods.items():
-            with seeded(seed):
-                model = make()
-            check_splits(model, {"training": train, "validation": valid, "test": test})
-            folder = None if out is None else Path(out) / name / f"seed-{seed}"
-            history = fit(model, train, valid, folder, seed=seed, **budget)
-            measured = look(model, test)
-            runs.append(Run.of(name, seed, model, history, measured, test, budget.get("metric")))
-            told += Told.of(runs[-1], measured, test)
-    return runs, told
+    seed: int,
+    folder: Path | None,
+    budget: Mapping[str, Any],
+) -> tuple[Run, Told]:
+    """One run of :func:`compare`, and what it said of the test split."""
+    with seeded(seed):
+        model = make()
+    check_splits(model, {"training": train, "validation": valid, "test": test})
+    history = fit(model, train, valid, folder, seed=seed, **budget)
+    measured = look(model, test)
+    run = Run.of(name, seed, model, history, measured, test, budget.get("metric"))
+    return run, Told.of(run, measured, test)
+
+
+def folder_of(out: str | Path, method: str, seed: int) -> Path:
+    """Where a run of a comparison lies."""
+    return Path(out) / method / f"seed-{seed}"
+
+
+def called(method: str, seed: int) -> str:
+    """A run as progress is told of it."""
+    return f"{method}, seed {seed}"
 
 
 def compare_missing(
@@ -88,6 +106,7 @@ def compare_missing(
     seeds: Iterable[int] = range(5),
     out: str | Path | None = None,
     together: Groups = (),
+    jobs: int = 1,
     **budget: Any,
 ) -> list[dict[str, Any]]:
     """How each method fares when modalities are hidden at random, in training and in test: every pair of ``shares``.
@@ -100,6 +119,7 @@ def compare_missing(
         shares: Probabilities, 0 to 1, with which a modality is hidden.
         out: Folder for ``missing.jsonl``; runs with nothing hidden are those of :func:`compare` there.
         together: Kinds that come from one source and are hidden as one.
+        jobs: As in :func:`compare`.
 
     Returns:
         Rows ``method, seed, train, test, metric, value``.
@@ -107,24 +127,43 @@ def compare_missing(
     Raises:
         InputError: As :func:`compare`, a share is not between 0 and 1, or the metric is not defined on the test split.
     """
-    rows = []
-    for seed in seeds:
-        hidden = {share: [hide(split, share, seed, together) for split in (train, valid, test)] for share in shares}
-        for name, make in methods.items():
-            for share, (seen, checked, _) in hidden.items():
-                with seeded(seed):
-                    model = make()
-                folder = f"seed-{seed}" + (f"-hidden-{share:g}" if share else "")
-                own = None if out is None else Path(out) / name / folder
-                fit(model, seen, checked, own, seed=seed, together=together, **budget)
-                metric = budget.get("metric") or model.head.metric
-                for at, (_, _, asked) in hidden.items():
-                    found = evaluate(model, asked)
-                    if metric not in found:
-                        raise InputError(f"compare_missing: {metric} is not defined on the test split; it may lack a "
-                                         "label, or have one only.")  # fmt: skip
-                    rows.append({"method": name, "seed": seed, "train": share, "test": at, "metric": metric,
-                                 "value": found[metric]})  # fmt: skip
+    work = []
+    for seed, (name, make), share in product(seeds, methods.items(), shares):
+        folder = None if out is None else folder_of(out, name, seed)
+        if folder and share:
+            folder = folder.with_name(f"{folder.name}-hidden-{share:g}")
+        told = called(name, seed) + (f", {share:g} hidden" if share else "")
+        own = partial(_missing, name, make, (train, valid, test), share, shares, seed, folder, together, budget)
+        work.append((told, own))
+    rows = [row for own in side_by_side(work, jobs) for row in own]
     if out is not None:
         write_lines(Path(out) / MISSING, rows)
+    return rows
+
+
+def _missing(
+    name: str,
+    make: Callable[[], FusionModel],
+    splits: tuple[Sequence[Sample], Sequence[Sample], Sequence[Sample]],
+    share: float,
+    asked: Sequence[float],
+    seed: int,
+    folder: Path | None,
+    together: Groups,
+    budget: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Trained with one share hidden, tested with each share ``asked``: rows of :func:`compare_missing`."""
+    with seeded(seed):
+        model = make()
+    train, valid = (hide(split, share, seed, together) for split in splits[:2])
+    fit(model, train, valid, folder, seed=seed, together=together, **budget)
+    metric, rows = budget.get("metric") or model.head.metric, []
+    for at in asked:
+        found = evaluate(model, hide(splits[2], at, seed, together))
+        if metric not in found:
+            raise InputError(f"compare_missing: {metric} is not defined on the test split; it may lack a label, or "
+                             "have one only.")  # fmt: skip
+        rows.append(
+            {"method": name, "seed": seed, "train": share, "test": at, "metric": metric, "value": found[metric]}
+        )
     return rows

@@ -51,7 +51,20 @@ def test_the_way_of_the_readme(place, capsys):
     assert metrics["accuracy"] > 0.7
     assert metrics["split"] == "test"
     assert "80 answers: answers.csv" in ran(capsys, "predict", "runs/spec-sage-3", "cases.csv")
-    said = ran(capsys, "compare", "spec.toml", "--fusions", "concat,sage", "--seeds", "1", "--missing", "0,0.5", *quick)
+    said = ran(
+        capsys,
+        "compare",
+        "spec.toml",
+        "--fusions",
+        "concat,sage",
+        "--seeds",
+        "1",
+        "--missing",
+        "0,0.5",
+        "--jobs",
+        "2",
+        *quick,
+    )
     assert "majority" in said
     assert "chosen on validation" in said
     assert (place / "runs/spec-compare/missing.jsonl").is_file()

@@ -136,6 +136,24 @@ def test_a_run_of_a_comparison_is_the_run_that_fit_makes(compared):
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values()))
 
 
+def test_two_jobs_find_what_one_thread_finds_one_after_another(compared, tmp_path):
+    made, _ = compared
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone = gf.compare(METHODS, tasks.TRAIN, tasks.VALID, tasks.TEST, [0, 1], tmp_path / "alone", **BUDGET)
+    finally:
+        torch.set_num_threads(threads)
+    two = gf.compare(METHODS, tasks.TRAIN, tasks.VALID, tasks.TEST, [0, 1], tmp_path / "two", jobs=2, **BUDGET)
+    assert two.methods == made.methods
+    assert [run.scores for run in two.runs] == [run.scores for run in alone.runs]
+    for name in ("concat/seed-0", "sage/seed-1"):
+        a, b = (gf.FusionModel.from_pretrained(tmp_path / each / name).state_dict() for each in ("alone", "two"))
+        assert all(torch.equal(a[key], b[key]) for key in a)
+    for file in ("answers.jsonl", "metrics.jsonl"):
+        assert (tmp_path / "two" / file).read_text("utf-8") == (tmp_path / "alone" / file).read_text("utf-8")
+
+
 def test_noise_for_test_labels_changes_no_choice_and_no_weight(compared, tmp_path):
     made, folder = compared
     noise = tasks.split("test", 24, 3, noisy=True)
