@@ -1,5 +1,6 @@
 """What every suite may use."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -34,3 +35,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """A feature cache that no other test and no user has, and no network."""
     monkeypatch.setenv("GRAPHFUSE_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def jobs_asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of jobs that each set of runs is given to."""
+    compare = importlib.import_module("graphfuse.training.compare")  # the module, not the function
+
+    asked, real = list[int](), compare.side_by_side
+
+    def seen(work, jobs):
+        asked.append(jobs)
+        return real(work, jobs)
+
+    monkeypatch.setattr(compare, "side_by_side", seen)
+    return asked

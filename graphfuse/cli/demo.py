@@ -11,6 +11,7 @@ QUICK = "Fewer questions, seven of the ten methods: about two minutes."
 ASK = "Afterwards, answer your own questions, with a picture or without."
 LANGUAGE = "Of questions and answers: en or zh."
 SEEDS = "Draws of countries, questions, pictures and weights."
+JOBS = "Methods at a time, each in a process of one thread; as many as there are cores if left out."
 OUT = "Folder for models and results; runs/demo-SIZE-LANGUAGE if left out."
 
 
@@ -19,6 +20,7 @@ def demo(
     ask: Annotated[bool, typer.Option("--ask", help=ASK)] = False,
     language: Annotated[str, typer.Option(help=LANGUAGE)] = "en",
     seeds: Annotated[int, typer.Option(min=1, help=SEEDS)] = 1,
+    jobs: Annotated[int | None, typer.Option(min=1, help=JOBS)] = None,
     out: Annotated[Path | None, typer.Option(help=OUT)] = None,
 ) -> None:
     """Ask an atlas in words and pictures, and compare ways of fusing them.
@@ -35,6 +37,6 @@ def demo(
 
     size = "quick" if quick else "full"
     folder = out if out is not None else Path("runs") / f"demo-{size}-{language}"
-    show.demo(folder, size, language, range(seeds), jobs=torch.get_num_threads())
+    show.demo(folder, size, language, range(seeds), jobs or torch.get_num_threads())
     if ask:
         show.ask(folder, size, language)

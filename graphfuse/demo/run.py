@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
-from graphfuse.core.jobs import side_by_side
 from graphfuse.demo.atlas import HIDEABLE, cases_of
 from graphfuse.demo.build import SPLITS, Atlas, build
 from graphfuse.demo.methods import BUDGET, EPOCHS, METHODS, majority, unanswered, view_of
 from graphfuse.model import FusionModel
-from graphfuse.training import Comparison, Run, called, folder_of, measure, run_of
+from graphfuse.training import Comparison, Run, measure
+from graphfuse.training.compare import folder_of, run_all, run_name, run_of
 
 SHOWN_HIDDEN = ("concat", "hgt", "relation_gate")
 """Methods for which the report says what each hidden modality costs."""
@@ -36,8 +36,8 @@ def run_seed(
     say(f"seed {seed}: {counts} questions over {len(atlas.kg):,} entities and {len(atlas.kg.heads):,} facts "
         f"({time.perf_counter() - start:.0f} s)")  # fmt: skip
     runs = list[Run]()
-    work = [(called(method, seed), partial(_run, out, atlas, method, seed, size)) for method in methods]
-    for own in side_by_side(work, jobs):
+    work = [(run_name(method, seed), partial(_run, out, atlas, method, seed, size)) for method in methods]
+    for own in run_all(work, jobs):
         runs.append(own)
         mean = sum(own.scores.values()) / len(own.scores)
         cost = f"{own.seconds:5.0f} s   {own.parameters:>9,} parameters"
@@ -61,7 +61,7 @@ def hidden_scores(out: Path, atlas: Atlas, seed: int, found: Comparison, jobs: i
     whole = {run.method: fmean(run.scores.values()) for run in found.runs}
     return [
         {"method": method, "hidden": hidden, "seed": seed, "mean": right, "drop": whole[method] - right}
-        for hidden, own in zip(HIDEABLE, side_by_side(work, jobs))
+        for hidden, own in zip(HIDEABLE, run_all(work, jobs))
         for method, right in own.items()
     ]
 
@@ -83,7 +83,7 @@ def _run(out: Path, atlas: Atlas, method: str, seed: int, size: str) -> Run:
         return Run(method, seed, "accuracy", "max", {"accuracy": mean}, _named(majority(atlas), seed))
     view, folder, budget = view_of(method, atlas), model_folder(out, seed, method), {"epochs": EPOCHS[size], **BUDGET}
     train, valid, test = (view.samples[split] for split in SPLITS)
-    run, _ = run_of(method, view.make, train, valid, test, seed, folder, budget)
+    run, _ = run_of(method, view.make, (train, valid, test), seed, folder, budget)
     missing = unanswered(atlas, method) if method in ("text", "image") else {}
     return replace(run, scores=_named({**run.scores, **missing}, seed))
 

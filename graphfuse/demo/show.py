@@ -10,6 +10,7 @@ import pandas as pd
 
 from graphfuse.core.errors import InputError
 from graphfuse.core.files import write_all
+from graphfuse.core.jobs import at_a_time
 from graphfuse.core.machine import machine
 from graphfuse.demo.atlas import PICTURES, Readers, cases_of, knowledge, read
 from graphfuse.demo.attribution import ATTRIBUTION
@@ -174,7 +175,7 @@ def _drawn(card: Card) -> str:
 
 
 def _made(size: str, language: str, comparison: Comparison, evident: Sequence[float], jobs: int) -> dict[str, str]:
-    facts = machine()
+    facts = machine(at_a_time(jobs))
     versions = ", ".join(f"{name} {facts[name]}" for name in ("graphfuse", "torch", "torch-geometric", "transformers"))
     wanted = sorted({run.seed for run in comparison.runs})
     options = ["--quick"] * (size == "quick") + [f"--language {language}"] * (language != "en")
@@ -184,10 +185,9 @@ def _made(size: str, language: str, comparison: Comparison, evident: Sequence[fl
         "Seeds": ", ".join(map(str, wanted)),
         "Budget of every method": f"{EPOCHS[size]} epochs, {BUDGET['batch_size']} questions a step, width {DIM}, "
         f"dropout {DROPOUT}, 3 layers (" + ", ".join(f"{name} {n}" for name, n in LAYERS.items()) + "), "
-        f" learning rate {BUDGET['learning_rate']}; the epoch is chosen on validation",
+        f"learning rate {BUDGET['learning_rate']}; the epoch is chosen on validation",
         "Pictures": f"degradation level {LEVEL}",
         "Evidence": f"{_percent(evident)} of answers on unseen countries have a connected path of facts",
-        "Trained": f"up to {jobs} side by side, each in a process of one thread" if jobs > 1 else "one after another",
         "Versions": versions,
         "Hardware": f"{facts['system']}, {facts['threads']}, accelerator: {facts['accelerator']}",
     }  # fmt: skip

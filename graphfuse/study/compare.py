@@ -12,7 +12,7 @@ from pathlib import Path
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 from graphfuse.core.files import write_json, write_lines
-from graphfuse.core.jobs import side_by_side
+from graphfuse.core.jobs import at_a_time
 from graphfuse.core.machine import peak_memory
 from graphfuse.fusion import FUSIONS
 from graphfuse.model import FusionModel
@@ -23,8 +23,8 @@ from graphfuse.study.story import tell
 from graphfuse.study.study import SPLITS, Study
 from graphfuse.study.train import fresh
 from graphfuse.tables.spec import Spec
-from graphfuse.training import Comparison, Run, Told, called, compare_missing, folder_of, run_of
-from graphfuse.training.compare import MISSING
+from graphfuse.training import Comparison, Run, Told, compare_missing
+from graphfuse.training.compare import MISSING, folder_of, run_all, run_name, runs_of
 from graphfuse.training.missing import check_share
 
 
@@ -63,14 +63,13 @@ def compare(spec: Spec, fusions: Sequence[str], seeds: Sequence[int], out: Path,
                          "one only.")  # fmt: skip
     work = list[tuple[str, Callable[[], tuple[Run, Told]]]]()
     for seed in seeds:
-        work.append((called(MAJORITY, seed), partial(majority, study, seed)))
+        work.append((run_name(MAJORITY, seed), partial(majority, study, seed)))
         if len(study.sources) > 1:
-            work += [(called(f"only {source}", seed), partial(alone, study, source, seed, _folder(out, source, seed)))
+            work += [(run_name(f"only {source}", seed), partial(alone, study, source, seed, _folder(out, source, seed)))
                      for source in study.sources]  # fmt: skip
-        work += [(called(name, seed), partial(run_of, name, make, train, valid, test, seed, folder_of(out, name, seed),
-                                              study.budget)) for name, make in methods.items()]  # fmt: skip
+        work += runs_of(methods, (train, valid, test), [seed], out, study.budget)
     runs, told = list[Run](), Told()
-    for run, said in side_by_side(work, jobs):
+    for run, said in run_all(work, jobs):
         runs.append(run)
         told += said
     comparison = Comparison(tuple(runs))
@@ -80,11 +79,11 @@ def compare(spec: Spec, fusions: Sequence[str], seeds: Sequence[int], out: Path,
     if missing:
         compare_missing(methods, train, valid, test, missing, seeds, out, jobs=jobs, **study.budget)
     for name, seed in product(methods, seeds):
-        complete(out / name / f"seed-{seed}", study, command)
+        complete(folder_of(out, name, seed), study, command)
     chosen = Comparison(tuple(run for run in runs if run.method in methods)).chosen()
-    models = {seed: FusionModel.from_pretrained(out / chosen / f"seed-{seed}") for seed in seeds}
-    tell(out, study, comparison, models, command)
-    facts = facts_of(study, seeds[0], command) | {"seeds": list(seeds), "config": spec.to_dict()}
+    models = {seed: FusionModel.from_pretrained(folder_of(out, chosen, seed)) for seed in seeds}
+    tell(out, study, comparison, models, command, at_a_time(jobs))
+    facts = facts_of(study, seeds[0], command, at_a_time(jobs)) | {"seeds": list(seeds), "config": spec.to_dict()}
     write_json(out / "run.json", {**facts, "peak_memory": peak_memory()})
     write_report(out)
     return comparison
@@ -102,4 +101,4 @@ def _keep_missing(out: Path, methods: Collection[str], seeds: Collection[int]) -
 def _folder(out: Path, source: str, seed: int) -> Path:
     safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in source)[:40]
     own = "" if safe == source else f"-{blake2b(source.encode(), digest_size=4).hexdigest()}"
-    return out / f"only-{safe}{own}" / f"seed-{seed}"
+    return folder_of(out, f"only-{safe}{own}", seed)

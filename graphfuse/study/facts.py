@@ -48,9 +48,9 @@ def complete(folder: Path, study: Study, command: str) -> dict[str, Any]:
     return read_json(folder / "config.json")
 
 
-def facts_of(study: Study, seed: int, command: str) -> dict[str, Any]:
+def facts_of(study: Study, seed: int, command: str, jobs: int = 1) -> dict[str, Any]:
     """What is known before training: data, target, versions, machine."""
-    facts = machine()
+    facts = machine(jobs)
     columns = {node.kind: {"encoder": node.encoder, **_read(node)} for node in study.spec.nodes}
     rows = study.data.of("train")
     named = dict.fromkeys(column for node in study.spec.nodes for column in node.columns)

@@ -26,10 +26,11 @@ HIDDEN = "Bars but the first are over rows that have the modality and another; c
 GRAPH = ("sage", "rgcn", "hgt", "relation_gate", "pyg")
 
 
-def tell(out: Path, study: Study, comparison: Comparison, models: Mapping[int, FusionModel], command: str) -> None:
+def tell(out: Path, study: Study, comparison: Comparison, models: Mapping[int, FusionModel], command: str,
+         jobs: int = 1) -> None:  # fmt: skip
     """Saves ``report.json`` beside the comparison: the story of the method of ``models``, one model a seed."""
     model = next(iter(models.values()))
-    known = machine()
+    known = machine(jobs)
     made = {
         "Command": command or "from Python",
         "Table": f"{study.data.path.name}: " + ", ".join(f"{len(own):,} {name}" for name, own in study.samples.items()),
@@ -38,7 +39,7 @@ def tell(out: Path, study: Study, comparison: Comparison, models: Mapping[int, F
         ),
         "Versions": ", ".join(f"{name} {known[name]}" for name in ("graphfuse", "torch", "torch-geometric", "python")),
         "Machine": f"{known['system']}, {known['threads']}, accelerator: {known['accelerator']}",
-        "Peak memory": peak_memory(),
+        "Peak memory": peak_memory() + (" of the largest process" if jobs > 1 else ""),
     }
     target = study.spec.target
     Story(

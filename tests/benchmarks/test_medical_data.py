@@ -92,7 +92,7 @@ def test_vqa_rad_has_the_rows_that_its_page_counts(protocol, train):
 
 
 @real
-def test_a_small_part_of_slake_goes_the_whole_way(tmp_path, monkeypatch):
+def test_a_small_part_of_slake_goes_the_whole_way(tmp_path, monkeypatch, jobs_asked):
     monkeypatch.setenv("GRAPHFUSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("GRAPHFUSE_DATA", str(DATA))
     every = medical_data.slake(DATA / "slake", "en")
@@ -100,7 +100,8 @@ def test_a_small_part_of_slake_goes_the_whole_way(tmp_path, monkeypatch):
     task = tables.TASKS["slake_en"]
     monkeypatch.setitem(tables.TASKS, "slake_en", tables.replace(task, read=lambda data: some))
     monkeypatch.setattr(tables, "FUSIONS", ("concat",))
-    found = tables.run("slake_en", tmp_path / "out", range(1), True, "python -m benchmarks.run slake_en --quick")
+    found = tables.run("slake_en", tmp_path / "out", range(1), True, "python -m benchmarks.run slake_en --quick", 2)
+    assert jobs_asked == [2]
     own = "relation_gate"  # the fusion of the spec
     assert {row["method"] for row in found} == {"majority", "text", "image", "concat", own}
     assert {"accuracy", "closed", "open", "macro_f1", "calibration_error"} <= {row["metric"] for row in found}

@@ -2,9 +2,11 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 
@@ -13,11 +15,12 @@ import torch
 
 from graphfuse.core import progress as progress_module
 from graphfuse.core.errors import InputError
-from graphfuse.core.jobs import side_by_side
+from graphfuse.core.jobs import at_a_time, side_by_side
 from graphfuse.core.progress import progress
 
 forked = pytest.mark.skipif(
-    sys.platform != "linux" or torch.cuda.is_available(), reason="processes are forked on Linux without accelerator"
+    sys.platform != "linux" or torch.accelerator.is_available(),
+    reason="processes are forked on Linux without accelerator",
 )
 
 
@@ -52,31 +55,73 @@ def test_no_more_than_asked_are_at_work_at_a_time():
         list(side_by_side([(str(i), partial(meet.wait, 0.5)) for i in range(3)], 2))
 
 
-def refused() -> None:
-    raise InputError("row 3: no.")
+class AtLineError(InputError):
+    def __init__(self, path: str, line: int):
+        super().__init__(f"{path}, line {line}: no.")
 
 
-def at_fault() -> None:
-    raise KeyError("lost")
+class LockedError(InputError):
+    def __init__(self, said: str):
+        super().__init__(said)
+        self.lock = threading.Lock()  # cannot be pickled
 
 
-def killed() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def raising(error: BaseException) -> None:
+    raise error
+
+
+def ended(how: int) -> None:
+    os.kill(os.getpid(), how)
 
 
 @forked
 @pytest.mark.parametrize(
     ("does", "error", "says"),
-    [(refused, InputError, "^row 3: no.$"), (at_fault, RuntimeError, "mine: 'lost'"),
-     (killed, InputError, r"mine: its process ended without a result \(code -9\).*fewer jobs")],
-)  # fmt: skip
-def test_an_error_comes_to_who_asked_and_ends_the_rest(does, error, says):
-    rest = partial(time.sleep, 60)
+    [
+        (partial(raising, InputError("row 3: no.")), InputError, "row 3: no.$"),
+        (partial(raising, KeyError("lost")), KeyError, "'lost'$"),
+        (partial(raising, MemoryError()), MemoryError, "$"),
+        (partial(raising, AtLineError("a.csv", 3)), InputError, "a.csv, line 3: no.$"),
+        (partial(raising, LockedError("held.")), InputError, "held.$"),
+        (partial(ended, signal.SIGKILL), InputError, "mine: its process was killed.*fewer jobs"),
+        (partial(ended, signal.SIGUSR1), RuntimeError, r"mine: its process ended without a result \(code -10\)"),
+        (partial(threading.Lock), TypeError, "cannot pickle"),
+    ],
+)
+def test_an_error_comes_as_it_was_raised_and_ends_the_rest(does, error, says):
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # as of a program that ends its own way
     start = time.monotonic()
-    with pytest.raises(error, match=says):
-        list(side_by_side([("rest", rest), ("mine", does)][::-1], 2))
+    try:
+        with pytest.raises(error) as raised:
+            list(side_by_side([("mine", does), ("rest", partial(time.sleep, 60))], 2))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert re.match(says, str(raised.value))
     assert time.monotonic() - start < 30
     assert not multiprocessing.active_children()
+    if does.func is raising:
+        assert "mine, in a process of its own:\nTraceback" in raised.value.__notes__[0]
+
+
+@forked
+def test_tensors_come_back_by_value():
+    found = list(side_by_side([(str(i), partial(torch.full, (3,), float(i))) for i in range(2)], 2))
+    assert [x.tolist() for x in found] == [[0.0] * 3, [1.0] * 3]
+
+
+@forked
+def test_a_process_that_may_have_none_of_its_own_works_in_turn():
+    inner = partial(slow_then_fast, 1)
+    outer = [(str(i), lambda: list(side_by_side([("a", inner), ("b", inner)], 2))) for i in range(2)]
+    for found in side_by_side(outer, 2):
+        assert len({pid for _, pid, _ in found}) == 1
+
+
+@pytest.mark.parametrize("size", ["", "1", "2"])
+def test_under_a_launcher_of_several_processes_nothing_is_forked(monkeypatch, size):
+    monkeypatch.setenv("WORLD_SIZE", size)
+    assert at_a_time(1) == 1
+    assert at_a_time(3) == (1 if size == "2" or sys.platform != "linux" or torch.accelerator.is_available() else 3)
 
 
 def test_jobs_below_one_are_refused():

@@ -53,9 +53,10 @@ def test_evidence_on_the_cards_is_in_the_graph_and_ends_at_the_answer(finished):
         assert [end for _, _, end in path.hops()][-1] == card.answer
 
 
-def test_finished_runs_are_taken_up_and_say_the_same(finished, capsys):
+def test_finished_runs_are_taken_up_side_by_side_and_say_the_same(finished, capsys, jobs_asked):
     out, first = finished
-    assert show.demo(out, "tiny", "en", [0]) == first
+    assert show.demo(out, "tiny", "en", [0], jobs=2) == first
+    assert jobs_asked == [2, 2]
     printed = capsys.readouterr().out
     assert "evidence:" in printed
     assert "without flag" in printed

@@ -4,9 +4,11 @@ import json
 from statistics import fmean
 
 import pytest
+import torch
 from cases_table import make
 
 import graphfuse as gf
+from graphfuse.core.jobs import at_a_time
 from graphfuse.report import write_report
 from graphfuse.study import Study, compare, evaluate, train
 from graphfuse.study.baselines import alone, constant, majority
@@ -54,6 +56,14 @@ def test_a_comparison_is_taken_up_and_another_refused(compared):
     again = compare(spec, ["concat", "sage"], [0, 1], out, (0.0, 0.5), resume=True)
     assert [run.scores for run in again.runs] == [run.scores for run in found.runs]
     assert [run.seconds for run in again.runs] == [run.seconds for run in found.runs]  # nothing was trained again
+
+
+def test_runs_and_curves_go_side_by_side_when_asked(folder, jobs_asked):
+    spec = Spec.open(folder / "spec.toml", QUICK)
+    compare(spec, ["concat"], [0], folder / "out", (0.5,), jobs=2)
+    assert jobs_asked == [2, 2]
+    said = json.loads((folder / "out" / "run.json").read_text())["machine"]["threads"]
+    assert said.startswith("1 in each of 2 processes" if at_a_time(2) == 2 else f"{torch.get_num_threads()} of")
 
 
 def test_the_majority_is_the_most_common_answer_of_training(folder):

@@ -1,7 +1,10 @@
 """Comparing: one budget, no look at the test split, tables and tests as computed by hand."""
 
 import statistics
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import tasks
@@ -9,6 +12,8 @@ import torch
 from scipy.stats import ttest_rel
 
 import graphfuse as gf
+from graphfuse.core.jobs import at_a_time
+from graphfuse.training import compare_missing
 from graphfuse.training.comparison import Run
 
 METHODS = {"sage": tasks.maker("sage"), "concat": tasks.maker("concat")}
@@ -136,6 +141,38 @@ def test_a_run_of_a_comparison_is_the_run_that_fit_makes(compared):
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values()))
 
 
+LOADED = """
+import sys, torch
+import tasks
+from graphfuse.training.compare import run_all, run_of
+def work():
+    before = set(sys.modules)
+    run_of("sage", tasks.maker("sage"), (tasks.TRAIN, tasks.VALID, tasks.TEST), 0, None, {"epochs": 1})
+    return sorted(set(sys.modules) - before)
+print(list(run_all([("a", work), ("b", work)], 2)))
+"""
+
+
+@pytest.mark.skipif(at_a_time(2) == 1, reason="processes are forked on Linux without accelerator")
+def test_what_training_needs_is_loaded_once_for_all_jobs():
+    said = subprocess.run([sys.executable, "-c", LOADED], cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert said.stdout.strip() == "[[], []]", said.stderr
+
+
+def test_a_seed_or_share_that_is_named_twice_is_run_once(tmp_path):
+    one = {"concat": METHODS["concat"]}
+    assert len(gf.compare(one, tasks.TRAIN, tasks.VALID, tasks.TEST, [0, 0], tmp_path, **BUDGET).runs) == 1
+    splits = tasks.TRAIN, tasks.VALID, tasks.TEST
+    assert len(compare_missing(one, *splits, [0.5, 0.5], [0, 0], tmp_path, jobs=2, **BUDGET)) == 1
+
+
+def test_a_wrong_share_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(gf.InputError, match=r"1\.5"):
+        compare_missing(METHODS, tasks.TRAIN, tasks.VALID, tasks.TEST, [0, 1.5], [0], tmp_path, **BUDGET)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(at_a_time(2) == 1, reason="processes are forked on Linux without accelerator")
 def test_two_jobs_find_what_one_thread_finds_one_after_another(compared, tmp_path):
     made, _ = compared
     threads = torch.get_num_threads()
