@@ -32,7 +32,8 @@ QUESTIONS = """\
 Test accuracy in percent (exact match of the answer), mean ± standard deviation over seeds. `text` and `image` are each
 modality alone, `majority` the most common answer; all are trained under one budget, with frozen general encoders (no
 medical pretraining). The epoch is chosen on validation (of VQA-RAD 15 % of the training rows); then every method is
-trained anew up to it, on training and validation rows (not for SLAKE, Chinese). A test answer that training never has
+trained anew up to it, on training and validation rows (not for SLAKE, Chinese). The 15 epochs of SLAKE, English, were
+chosen on validation when the test figure with 10 was known (relation_gate 80.4). A test answer that training never has
 counts as wrong. The published VQA-RAD split leaks: 297 of its 451 test questions have a rewording in training, so that
 copying the answer of the nearest training question about the picture gives 62.5; `strict` leaves these rewordings out,
 `unseen pictures` everything about a test picture. Published results with the same splits (SLAKE English, VQA-RAD
