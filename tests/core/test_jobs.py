@@ -31,7 +31,12 @@ def slow_then_fast(place: int) -> tuple[int, int, int]:
 
 @forked
 def test_results_come_in_the_order_of_the_work_each_from_a_process_of_one_thread():
-    found = list(side_by_side([(str(i), partial(slow_then_fast, i)) for i in range(5)], 2))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = list(side_by_side([(str(i), partial(slow_then_fast, i)) for i in range(5)], 2))
+    finally:
+        torch.set_num_threads(before)
     assert [place for place, _, _ in found] == [0, 1, 2, 3, 4]
     assert len({pid for _, pid, _ in found} - {os.getpid()}) == 5
     assert {threads for _, _, threads in found} == {1}
