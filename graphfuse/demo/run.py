@@ -36,13 +36,14 @@ def run_seed(
     say(f"seed {seed}: {counts} questions over {len(atlas.kg):,} entities and {len(atlas.kg.heads):,} facts "
         f"({time.perf_counter() - start:.0f} s)")  # fmt: skip
     runs = list[Run]()
-    work = [(run_name(method, seed), partial(_run, out, atlas, method, seed, size)) for method in methods]
+    costly_first = tuple(reversed(methods))  # so that no core waits at the end
+    work = [(run_name(method, seed), partial(_run, out, atlas, method, seed, size)) for method in costly_first]
     for own in run_all(work, jobs):
         runs.append(own)
         mean = sum(own.scores.values()) / len(own.scores)
         cost = f"{own.seconds:5.0f} s   {own.parameters:>9,} parameters"
         say(f"  {own.method:<18} {100 * mean:5.1f} % of all test questions   {cost}")
-    return atlas, Comparison(tuple(runs))
+    return atlas, Comparison(tuple(reversed(runs)))
 
 
 def model_folder(out: Path, seed: int, method: str) -> Path:
