@@ -30,7 +30,7 @@ COUNTRY_SPLIT = ("train",) * 12 + ("valid",) * 2 + ("test",) * 6
 # Questions about (countries of the training, other countries) in each split.
 SIZES = {
     "full": {"train": (3479, 0), "valid": (250, 450), "test": (600, 1538)},
-    "quick": {"train": (1638, 0), "valid": (90, 160), "test": (160, 480)},
+    "quick": {"train": (1287, 0), "valid": (70, 130), "test": (120, 400)},
     "tiny": {"train": (96, 0), "valid": (16, 16), "test": (20, 40)},
 }
 
