@@ -118,7 +118,7 @@ def _portable(error: BaseException, name: str) -> BaseException:
     try:
         pickle.dumps(error)
         copy.copy(error)
-    except Exception:
+    except Exception:  # an error of anyone may fail in any way to be pickled or made again
         kind = InputError if isinstance(error, InputError) else RuntimeError
         error = kind(str(error) or type(error).__name__)
     error.add_note(told)
