@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -73,7 +75,8 @@ class FusionGraph:
         offsets: ``offsets[k, b]`` is the first row of sample ``b``'s nodes of kind ``k``; ``int64 [K, B + 1]``.
         owners: The sample of each node, ``int64 [N]``.
         relations: The relations that are laid.
-        laid_out: What :meth:`blocks` has found so far; one for all graphs that differ in states or relations alone.
+        laid_out: Where nodes stand in blocks, as found so far; one for all graphs that differ in states or relations
+            alone.
     """
 
     x: Tensor
@@ -83,7 +86,7 @@ class FusionGraph:
     offsets: Tensor
     owners: Tensor
     relations: tuple[Laid, ...] = ()
-    laid_out: dict[tuple[str, ...], Blocks] = field(default_factory=dict, repr=False)
+    laid_out: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -102,9 +105,14 @@ class FusionGraph:
         """The states of a kind, ``[N_kind, d]``."""
         return self.x[self.rows(kind)]
 
+    @property
+    def kind_sizes(self) -> list[int]:
+        """How many nodes of each kind all samples have."""
+        return [stop - start for start, stop in pairwise(self.starts)]
+
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         """Rows as in the graph, ``[N, ...]``, taken apart by kind; in the backward pass cheaper than row by row."""
-        return x.split([stop - start for start, stop in pairwise(self.starts)])
+        return x.split(self.kind_sizes)
 
     def within(self, kind: str) -> Tensor:
         """A kind's offsets counted from its own first row, ``int64 [B + 1]``."""
@@ -114,6 +122,25 @@ class FusionGraph:
     def owner(self, kind: str) -> Tensor:
         """The sample of each node of a kind, ``int64 [N_kind]``."""
         return self.owners[self.rows(kind)]
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """How many nodes of each kind each sample has, ``[K, B]``; brought from the device once a graph."""
+        if "counts" not in self.laid_out:
+            self.laid_out["counts"] = self.offsets.diff(dim=1).cpu().numpy()
+        found: npt.NDArray[np.int64] = self.laid_out["counts"]
+        return found
+
+    @property
+    def cells(self) -> Tensor:
+        """Of each node the number of its sample and kind, ``sample * K + kind``, ``int64 [N]``."""
+        if "cells" not in self.laid_out:
+            kinds = torch.arange(len(self.offsets), device=self.x.device)
+            sizes = torch.tensor(self.kind_sizes, device=self.x.device)
+            kind = kinds.repeat_interleave(sizes, output_size=len(self.x))
+            self.laid_out["cells"] = self.owners * len(self.offsets) + kind
+        found: Tensor = self.laid_out["cells"]
+        return found
 
     def sizes(self, kind: str) -> Tensor:
         """How many nodes of a kind each sample has, ``int64 [B]``."""
@@ -131,7 +158,8 @@ class FusionGraph:
                 places.append((own - within[:-1])[owner] + torch.arange(len(owner), device=owner.device))
             real = torch.arange(most, device=sizes.device) < sizes.sum(0)[:, None]
             self.laid_out[kinds] = Blocks(torch.cat(places), real)
-        return self.laid_out[kinds]
+        found: Blocks = self.laid_out[kinds]
+        return found
 
     def edges(self, laid: Laid) -> Tensor:
         """Rows of ``x`` that meet by a relation, listed also if it is dense and sorted by target, ``int64 [2, E]``."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from graphfuse.core.attention import attend_one
+from graphfuse.core.attention import attend_each
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
 from graphfuse.core.graph import FusionGraph, Laid
@@ -70,5 +70,5 @@ class _Block(nn.Module):
 
     def forward(self, graph: FusionGraph, laid: Laid, here: Tensor, there: Tensor) -> Tensor:
         query, (key, value) = self.query(self.norms[0](here)), self.key_value(self.norms[1](there)).chunk(2, 1)
-        x = here + self.out(attend_one(graph, laid, query, key, value, heads=self.heads))
+        x = here + self.out(attend_each(graph, [query], [key], [value], [laid], heads=self.heads)[0])
         return x + self.deep(self.norms[2](x))

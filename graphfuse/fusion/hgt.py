@@ -1,16 +1,15 @@
 """Heterogeneous graph transformer."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
-from graphfuse.core.attention import attend
+from graphfuse.core.attention import attend_into
 from graphfuse.core.errors import InputError
-from graphfuse.core.graph import FusionGraph, Laid
+from graphfuse.core.graph import FusionGraph
 from graphfuse.core.schema import Schema
+from graphfuse.core.table import Table, map_spans
 from graphfuse.fusion.parts import PerKind
 
 
@@ -39,49 +38,39 @@ class HGT(nn.Module):
         self.skip = nn.Parameter(torch.ones(len(schema.all_kinds)))
         targets = {relation[2] for relation in schema.relations}
         self.reached = [kind in targets for kind in schema.all_kinds]
+        self.begins: Tensor
+        begins = torch.tensor([schema.all_kinds.index(relation[0]) for relation in schema.relations], dtype=torch.long)
+        self.register_buffer("begins", begins, persistent=False)
         for weight in (self.key, self.value):
             nn.init.uniform_(weight, -(width**-0.5), width**-0.5)
 
     def forward(self, graph: FusionGraph) -> FusionGraph:
         """Passes messages once."""
-        query, relations, keys, values = self._project(graph)
-        got = attend(graph, query, keys, values, relations, heads=self.heads)
-        got = self.out(graph, torch.nn.functional.gelu(got))
-        keep = torch.stack([s.sigmoid() if reached else s.new_zeros(()) for s, reached in zip(self.skip, self.reached)])
-        share = keep.repeat_interleave(torch.tensor(graph.starts, device=keep.device).diff(), output_size=len(got))
-        return graph.replace(x=share[:, None] * got + (1 - share)[:, None] * graph.x)
+        asks, tells = self._folded()
+        got = []
+        for kind, ask in zip(graph.schema.all_kinds, asks):
+            rows = graph.rows(kind)
+            relations = [laid for laid in graph.relations if laid.relation[2] == kind]
+            spans = [rows, *(graph.rows(laid.relation[0]) for laid in relations)]
+            table = map_spans(graph.x, spans, [ask, *(tells[laid.index] for laid in relations)]).view(-1, len(ask))
+            # first the queries of the kind, then for each relation a key and a value for each node by turns
+            sizes = [rows.stop - rows.start, *(2 * (span.stop - span.start) for span in spans[1:])]
+            key = tuple(accumulate(sizes))[:-1]
+            value, step = tuple(first + 1 for first in key), (2,) * len(key)
+            got.append(attend_into(graph, kind, Table(table, (0,), (1,)), Table(table, key, step),
+                                   Table(table, value, step), relations, heads=self.heads))  # fmt: skip
+        new = self.out(graph, torch.nn.functional.gelu(torch.cat(got)))
+        keep = [s.sigmoid() if reached else s.new_zeros(()) for s, reached in zip(self.skip, self.reached)]
+        share = torch.cat([s.expand(n) for s, n in zip(keep, graph.kind_sizes)])
+        return graph.replace(x=torch.lerp(graph.x.to(new.dtype), new, share[:, None].to(new.dtype)))
 
-    def _project(self, graph: FusionGraph) -> tuple[Tensor, list[Laid], list[Tensor], list[Tensor]]:
-        """Queries ``[N, d]``, and the relations with the keys and the values that each sends, ``[N_source, d]``.
+    def _folded(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Maps of states to queries, one a kind, and to keys and values, one a relation: its transforms are folded in.
 
-        A relation's transforms are folded into the projection of its source kind: one product gives the queries of a
-        kind and all that it sends over dense relations. Over a sparse one only nodes at which an edge begins send.
+        So a relation costs one product. ``[d, d + 1]`` and ``[2d, d + 1]``, biases last.
         """
+        key, ask, value = torch.stack(self.project.weights()).chunk(3, 1)  # [K, d, d + 1]
+        told = torch.stack([key, value], 1).unflatten(2, (self.heads, -1))  # [K, 2, H, c, d + 1]
         turns = torch.stack([self.key * self.prior[..., None, None], self.value], 1)  # [R, 2, H, c, c]
-        query, relations, sent = [], list[Laid](), list[Sequence[Tensor]]()
-        for kind, project, states in zip(graph.schema.all_kinds, self.project.maps, graph.split(graph.x)):
-            weight, bias = project.parameters()
-            key, ask, value = torch.cat([weight, bias[:, None]], 1).chunk(3)  # [d, d + 1]
-            own = torch.stack([key, value]).unflatten(1, (self.heads, -1))  # [2, H, c, d + 1]
-            begin = [laid for laid in graph.relations if laid.relation[0] == kind]
-            turned = torch.einsum("rkhcd,khci->rkhdi", turns[[laid.index for laid in begin]], own).flatten(1, 3)
-            dense = [place for place, laid in enumerate(begin) if laid.dense]
-            whole = torch.cat([ask, *(turned[place] for place in dense)])  # [d + 2d * R_dense, d + 1]
-            asked, *told = linear(states, whole[:, :-1], whole[:, -1]).split(len(ask), 1)
-            query.append(asked)
-            relations += [begin[place] for place in dense]
-            sent += zip(told[::2], told[1::2])
-            for laid, weight in zip(begin, turned):
-                if not laid.dense:
-                    x, counted = _begins(graph, laid, states)
-                    relations.append(counted)
-                    sent.append(linear(x, weight[:, :-1], weight[:, -1]).chunk(2, 1))
-        return torch.cat(query), relations, [key for key, _ in sent], [value for _, value in sent]
-
-
-def _begins(graph: FusionGraph, laid: Laid, x: Tensor) -> tuple[Tensor, Laid]:
-    """States ``[n, d]`` of the nodes at which a relation's edges begin, and the relation as if there were no others."""
-    (source, target), start = graph.edges(laid), graph.rows(laid.relation[0]).start
-    begins = torch.zeros(len(x), dtype=torch.bool, device=x.device).index_fill_(0, source - start, True)
-    pairs = torch.stack([start + (begins.cumsum(0) - 1)[source - start], target])
-    return x.index_select(0, begins.nonzero()[:, 0]), replace(laid, pairs=pairs)
+        turned = turns.transpose(3, 4) @ told.index_select(0, self.begins)  # [R, 2, H, c, d + 1]
+        return list(ask.unbind()), list(turned.flatten(1, 3).unbind())

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from graphfuse.core.graph import FusionGraph
 from graphfuse.core.message import segment, segment_softmax
 from graphfuse.core.schema import Schema
+from graphfuse.core.table import map_spans
 
 
 class PerKind(nn.Module):
@@ -15,11 +16,19 @@ class PerKind(nn.Module):
 
     def __init__(self, dim: int, out: int, schema: Schema, bias: bool = True):
         super().__init__()
+        self.biased = bias
         self.maps = nn.ModuleList(nn.Linear(dim, out, bias=bias) for _ in schema.all_kinds)
 
     def forward(self, graph: FusionGraph, x: Tensor) -> Tensor:
         """Maps each kind's rows by its own map."""
-        return torch.cat([own(part) for own, part in zip(self.maps, graph.split(x))])
+        spans = [graph.rows(kind) for kind in graph.schema.all_kinds]
+        return map_spans(x, spans, self.weights()).view(len(x), -1)
+
+    def weights(self) -> list[Tensor]:
+        """The maps ``[out, dim]``, with the bias as a last column where there is one."""
+        if not self.biased:
+            return [own.weight for own in self.maps]
+        return [torch.cat([own.weight, own.bias[:, None]], 1) for own in self.maps]
 
 
 class Pooling(nn.Module):
@@ -36,14 +45,10 @@ class Pooling(nn.Module):
 
     def forward(self, graph: FusionGraph, x: Tensor) -> tuple[Tensor, Tensor]:
         """Pools each kind of each sample."""
-        pooled, present = [], []
-        score = self.score(x)
-        for kind in graph.schema.all_kinds:
-            rows, owner = graph.rows(kind), graph.owner(kind)
-            share = segment_softmax(score[rows], owner, len(graph))
-            pooled.append(segment(share * x[rows], owner, len(graph)))
-            present.append(graph.sizes(kind) > 0)
-        return torch.stack(pooled, 1), torch.stack(present, 1)
+        size = len(graph) * len(graph.offsets)
+        share = segment_softmax(self.score(x), graph.cells, size)
+        pooled = segment(share * x, graph.cells, size)
+        return pooled.view(len(graph), len(graph.offsets), -1), graph.offsets.diff(dim=1).t() > 0
 
 
 class Readout(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import graphfuse as gf
-from graphfuse.core.attention import attend_one
+from graphfuse.core.attention import attend_each
 from graphfuse.core.graph import Laid
 from graphfuse.core.message import aggregate_one, in_degree, segment, segment_softmax
 
@@ -230,11 +230,11 @@ def test_attend_does_not_care_whether_a_relation_is_dense_or_listed(graph, heads
     assert_close(gf.attend(listed(graph), query, key, value, heads=heads), got, **EXACT)
 
 
-def test_attend_one_equals_attend_over_that_relation(graph):
+def test_attend_each_equals_attend_over_that_relation(graph):
     for laid, key, value in zip(graph.relations, values_of(graph, 12), values_of(graph, 13)):
         rows = graph.rows(laid.relation[2])
         whole = gf.attend(graph, graph.x, [key], [value], [laid], heads=2)
-        assert_close(attend_one(graph, laid, graph.x[rows], key, value, heads=2), whole[rows], **EXACT)
+        assert_close(attend_each(graph, [graph.x[rows]], [key], [value], [laid], heads=2)[0], whole[rows], **EXACT)
 
 
 @pytest.mark.parametrize("scale", [1.0, 300.0])

@@ -1,0 +1,159 @@
+"""Rows moved between tables and blocks, and maps of rows, with backward passes that fill nothing twice.
+
+torch's own backward of a slice or a look-up makes zeros as large as what it was taken from, once a slice; here each
+table gets its gradient in one buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One row for each node of several groups: row ``i`` of group ``g`` is ``rows[first[g] + step[g] * i]``.
+
+    What a kind sends over many relations lies side by side, as one product of matrices leaves it.
+    """
+
+    rows: Tensor
+    first: tuple[int, ...]
+    step: tuple[int, ...]
+
+    @staticmethod
+    def joined(parts: Sequence[Tensor]) -> Table:
+        """Group after group."""
+        first = tuple(accumulate((len(part) for part in parts), initial=0))[:-1]
+        return Table(torch.cat(list(parts)) if len(parts) != 1 else parts[0], first, (1,) * len(parts))
+
+    def some(self, groups: Sequence[int]) -> Table:
+        """The same rows, of some groups."""
+        return Table(self.rows, tuple(self.first[g] for g in groups), tuple(self.step[g] for g in groups))
+
+
+class _Take(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, back: Tensor | None, blocks: Sequence[int], heads: Sequence[int],
+                *rows: Tensor) -> tuple[Tensor, ...]:  # fmt: skip
+        ctx.save_for_backward(back, *(rows if back is None else ()))
+        ctx.shape = table.shape
+        return tuple(_headed(table.index_select(0, each), n, h) for each, n, h in zip(rows, blocks, heads))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        back, *taken = ctx.saved_tensors
+        nothing, flat = grads[0].new_zeros(1, *ctx.shape[1:]), [_flat(grad) for grad in grads]
+        if back is not None:
+            total = torch.cat([*flat, nothing]).index_select(0, back)
+        else:
+            total = nothing.expand(ctx.shape).contiguous()
+            for rows, grad in zip(taken, flat):
+                total.index_add_(0, rows, grad)
+        return (total, *[None] * (3 + len(grads)))
+
+
+def take(
+    table: Tensor, rows: Sequence[Tensor], blocks: Sequence[int], heads: Sequence[int], back: Tensor | None = None
+) -> tuple[Tensor, ...]:
+    """Rows of a table in blocks, heads apart: ``[n, heads, m, d / heads]`` by each ``int64 [n * m]``.
+
+    Args:
+        table: ``[t, d]``.
+        rows: Which.
+        blocks: How many each is parted into.
+        heads: How many each row is parted into.
+        back: Where the one gradient of each row of the table comes from, counted over all ``rows`` end to end, or the
+            number after the last if it has none; ``int64 [t]``. Left out where a row may be taken twice.
+    """
+    return _Take.apply(table, back, blocks, heads, *rows)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Put(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, back: Tensor, answer: Sequence[Tensor], *blocks: Tensor) -> Tensor:
+        ctx.save_for_backward(*answer)
+        ctx.shapes = [block.shape[:2] for block in blocks]
+        flat = [_flat(block) for block in blocks]
+        return torch.cat([*flat, flat[0].new_zeros(1, flat[0].shape[1])]).index_select(0, back)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        padded = torch.cat([grad, grad.new_zeros(1, grad.shape[1])])
+        got = (_headed(padded.index_select(0, rows), *shape) for rows, shape in zip(ctx.saved_tensors, ctx.shapes))
+        return (None, None, *got)
+
+
+def put(blocks: Sequence[Tensor], back: Tensor, answer: Sequence[Tensor]) -> Tensor:
+    """Rows out of blocks, ``[n, heads, m, c]`` each, as ``[t, heads * c]``.
+
+    Args:
+        blocks: At least one.
+        back: Where each row stands among the places of all blocks, or the number after the last for zeros.
+        answer: Which row stands at each place of each block, or ``t`` where one pads.
+    """
+    return _Put.apply(back, answer, *blocks)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _headed(x: Tensor, blocks: int, heads: int) -> Tensor:
+    """``[n * m, H * c] -> [n, H, m, c]``."""
+    return x.view(blocks, -1, heads, x.shape[1] // heads).transpose(1, 2)
+
+
+def _flat(x: Tensor) -> Tensor:
+    """``[n, H, m, c] -> [n * m, H * c]``."""
+    return x.transpose(1, 2).reshape(x.shape[0] * x.shape[2], -1)
+
+
+class _MapSpans(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, spans: tuple[slice, ...], *maps: Tensor) -> Tensor:
+        ctx.spans, ctx.width = spans, x.shape[1]
+        if maps[0].shape[1] > ctx.width:  # a bias as one more column: no pass of its own, forward or backward
+            x = torch.nn.functional.pad(x, (0, 1), value=1.0)
+        ctx.save_for_backward(x, *maps)
+        out = x.new_empty(sum((own.stop - own.start) * len(w) for own, w in zip(spans, maps)))
+        for part, own, w in zip(_parts(out, spans, maps), spans, maps):
+            torch.mm(x[own], w.t(), out=part)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, *maps = ctx.saved_tensors
+        parts = _parts(grad, ctx.spans, maps)
+        below = x.new_zeros(len(x), ctx.width)
+        for own, part, w in zip(ctx.spans, parts, maps):
+            below[own].addmm_(part, w[:, : ctx.width])
+        return (below, None, *(part.t() @ x[own] for part, own in zip(parts, ctx.spans)))
+
+
+def _parts(flat: Tensor, spans: Sequence[slice], maps: Sequence[Tensor]) -> list[Tensor]:
+    wide = [(own.stop - own.start) * len(w) for own, w in zip(spans, maps)]
+    return [part.view(-1, len(w)) for part, w in zip(flat.split(wide), maps)]
+
+
+def map_spans(x: Tensor, spans: Sequence[slice], maps: Sequence[Tensor]) -> Tensor:
+    """Spans of rows, each by a linear map of its own, all results end to end in one flat tensor.
+
+    Args:
+        x: ``[N, d]``.
+        spans: Which rows; a row may be in several.
+        maps: ``[out, d]`` a span, or ``[out, d + 1]`` with a bias as the last column; ``out`` may differ.
+
+    Returns:
+        ``[sum of rows * out]``; what comes of a span lies row after row.
+    """
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        x, maps = x.to(dtype), [w.to(dtype) for w in maps]
+    return _MapSpans.apply(x, tuple(spans), *maps)  # type: ignore[no-any-return, no-untyped-call]
