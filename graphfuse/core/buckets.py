@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-CALL = 8192
+CALL = 6144
 """What one more bucket costs, in pairs of nodes: a kernel call with its backward pass, measured on two cores."""
 
 
@@ -151,22 +151,18 @@ def _alike(queries: Ints, sources: Ints) -> list[Ints]:
         part = rest.pop()
         if not len(part):
             continue
-        whole, best = len(part) * queries[part].max() * sources[part].max(), None
+        many, gain, halves = np.arange(1, len(part) + 1), CALL, list[Ints]()
         for size in (queries, sources):
             order = part[size[part].argsort(kind="stable")]
-            cost = _padded(queries, sources, order)[:-1] + _padded(queries, sources, order[::-1])[-2::-1]
-            if len(cost):
-                cut = int(cost.argmin())
-                if best is None or cost[cut] < best[0]:
-                    best = cost[cut], order[: cut + 1], order[cut + 1 :]
-        if best is not None and whole - best[0] > CALL:
-            rest += best[1:]
+            q, s = queries[order], sources[order]
+            below = many * np.maximum.accumulate(q) * np.maximum.accumulate(s)  # padded pairs of the first 1, 2, ..
+            above = many * np.maximum.accumulate(q[::-1]) * np.maximum.accumulate(s[::-1])
+            saved = below[-1] - below[:-1] - above[-2::-1]
+            if len(saved) and saved.max() > gain:
+                cut = int(saved.argmax()) + 1
+                gain, halves = saved[cut - 1], [order[:cut], order[cut:]]
+        if halves:
+            rest += halves
         else:
             done.append(part)
     return done
-
-
-def _padded(queries: Ints, sources: Ints, order: Ints) -> Ints:
-    """Padded pairs of the first 1, 2, .. blocks of an order."""
-    most = np.maximum.accumulate(queries[order]) * np.maximum.accumulate(sources[order])
-    return np.arange(1, len(order) + 1) * most
