@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -17,7 +16,8 @@ from torch import Tensor
 from graphfuse.core.buckets import Plan, plan
 from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph, Laid
-from graphfuse.core.softmax import Score, over_blocks, over_blocks_fused, over_edges
+from graphfuse.core.listed import Edges, Into, edges_into
+from graphfuse.core.softmax import Asked, Score, over_blocks, over_blocks_fused, over_edges
 from graphfuse.core.table import Table
 
 Given = Tensor | Sequence[Tensor] | Table
@@ -69,92 +69,60 @@ def attend_into(
     bias: Sequence[Tensor | None] | None = None, heads: int = 1, dropout: float = 0.0,
 ) -> Tensor:  # fmt: skip
     """As :func:`attend` for the nodes of one kind, at which all ``relations`` end: ``[N_kind, d]``."""
-    into = ((kind, tuple(range(len(relations)))),)
-    return _attend(graph, relations, into, query, key, value, bias, heads, dropout, None)
+    none = [None] * len(relations)
+    asked = Asked(query, key, value, heads, none if bias is None else bias, none, dropout, None)
+    return _attend(graph, relations, ((kind, tuple(range(len(relations)))),), asked)
 
 
 def attend_each(
-    graph: FusionGraph,
-    query: Given,
-    key: Given,
-    value: Given,
-    relations: Sequence[Laid] | None = None,
-    bias: Sequence[Tensor | None] | None = None,
-    heads: int = 1,
-    dropout: float = 0.0,
-    score: Score | None = None,
-) -> list[Tensor]:
+    graph: FusionGraph, query: Given, key: Given, value: Given, relations: Sequence[Laid] | None = None,
+    heads: int = 1, dropout: float = 0.0, score: Score | None = None, edge: Sequence[Tensor | None] | None = None,
+) -> list[Tensor]:  # fmt: skip
     """As :func:`attend`, but with a softmax of its own over each relation: one ``[N_target, d]`` a relation.
 
     Args:
         graph: Where the relations are laid.
-        query: ``[N, d]``, or one ``[N_target, d]`` a relation, also as a table.
+        query: ``[N, d]``, or one ``[N_target, d]`` a relation, also as a table with a group a relation.
         key: ``[N, d]``, or one ``[N_source, d]`` a relation, also as a table.
         value: As ``key``.
         relations: Those of the graph if left out.
-        bias: As for :func:`attend`.
         heads: Divides ``d``.
         dropout: As for :func:`attend`.
-        score: What takes the place of the scaled product; queries and keys may then have another width than values.
+        score: What takes the place of the scaled product, called with queries ``[n, .., H, c]``, keys alike and the
+            place of each one's relation ``[n]``; queries and keys may then have another width than values.
+        edge: One a sparse relation, ``[E, d]``, added to the keys and values of its edges.
     """
     relations = graph.relations if relations is None else relations
     if not relations:
         return []
-    into = tuple((laid.relation[2], (r,)) for r, laid in enumerate(relations))
-    ask = _table(graph, query, [laid.relation[2] for laid in relations])
-    got = _attend(graph, relations, into, ask, key, value, bias, heads, dropout, score)
-    return list(got.split([len(graph.owner(laid.relation[2])) for laid in relations]))
+    sources, targets = ([laid.relation[end] for laid in relations] for end in (0, 2))
+    none = [None] * len(relations)
+    asked = Asked(_table(graph, query, targets), _table(graph, key, sources), _table(graph, value, sources), heads,
+                  none, none if edge is None else edge, dropout, score)  # fmt: skip
+    got = _attend(graph, relations, tuple((kind, (r,)) for r, kind in enumerate(targets)), asked)
+    return list(got.split([len(graph.owner(kind)) for kind in targets]))
 
 
-def _attend(
-    graph: FusionGraph, relations: Sequence[Laid], into: _Into, query: Table, key: Given, value: Given,
-    bias: Sequence[Tensor | None] | None, heads: int, dropout: float, score: Score | None,
-) -> Tensor:  # fmt: skip
+def _attend(graph: FusionGraph, relations: Sequence[Laid], into: Into, asked: Asked) -> Tensor:
     """Over all groups of target nodes, ``[n, d]``."""
-    sources = [laid.relation[0] for laid in relations]
-    sent = _table(graph, key, sources), _table(graph, value, sources)
-    wide = (sent[1].rows if score else query.rows).shape[1]
-    if wide % heads:
-        raise InputError(f"attend: width {wide} is not divisible by {heads} heads.")
-    laid_out = _layout(graph, relations, into)
-    known = [None] * len(relations) if bias is None else list(bias)
-    alone = over_blocks_fused if score is None else over_blocks
-    got = [alone(where, query, *sent, heads, known, dropout, score)[0] for where in (laid_out.alone,) if where]
-    parts = [
-        over_blocks(where, query, *sent, heads, known, dropout, score) for where in (laid_out.beside,) if where
-    ] + [over_edges(where, query, *sent, heads, known, dropout, score) for where in (laid_out.listed,) if where]
+    width = asked.value.rows.shape[1]
+    if width % asked.heads:
+        raise InputError(f"attend: width {width} is not divisible by {asked.heads} heads.")
+    for laid, bias in zip(relations, asked.bias):
+        if laid.dense and bias is not None and bias.ndim > 1:
+            raise InputError(f"attend: {laid.relation} is dense, so its bias is one a head, not {list(bias.shape)}.")
+    where = _layout(graph, relations, into)
+    got = []
+    if where.alone:
+        plain = asked.score is not None
+        got.append(over_blocks(where.alone, asked)[0].flatten(1) if plain else over_blocks_fused(where.alone, asked))
+    parts = [over_blocks(where.beside, asked)] if where.beside else []
+    parts += [over_edges(where.listed, asked)] if where.listed else []
     if parts:
         got.append(_merge(parts).flatten(1))
     if not got:
-        return query.rows.new_zeros(sum(len(graph.owner(kind)) for kind, _ in into), wide)
+        return asked.value.rows.new_zeros(sum(len(graph.owner(kind)) for kind, _ in into), width)
     return got[0] if len(got) == 1 else got[0] + got[1]
-
-
-_Into = tuple[tuple[str, tuple[int, ...]], ...]
-"""Groups of target nodes: the kind, and the relations that share one softmax there."""
-
-
-@dataclass(frozen=True, eq=False)
-class Edges:
-    """Edges of sparse relations, relation after relation.
-
-    Attributes:
-        tells: The relation of each, ``int64 [E]``.
-        told: The row of its source within the kind.
-        asks: The group of its target.
-        asked: The row of its target within the kind.
-        index: The row of its target among all groups' rows.
-        counts: Relations and how many edges each has.
-        rows: How many rows all groups have.
-    """
-
-    tells: Tensor
-    told: Tensor
-    asks: Tensor
-    asked: Tensor
-    index: Tensor
-    counts: tuple[tuple[int, int], ...]
-    rows: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +134,7 @@ class _Layout:
     listed: Edges | None
 
 
-def _layout(graph: FusionGraph, relations: Sequence[Laid], into: _Into) -> _Layout:
+def _layout(graph: FusionGraph, relations: Sequence[Laid], into: Into) -> _Layout:
     """Found once for all graphs that differ in states alone."""
     name = (*relations, into)
     if name not in graph.laid_out:
@@ -174,7 +142,9 @@ def _layout(graph: FusionGraph, relations: Sequence[Laid], into: _Into) -> _Layo
         mixed = [len({relations[r].dense for r in own}) > 1 for _, own in into]
 
         def blocks(beside: bool) -> Plan | None:
-            dense = [tuple(r for r in own if relations[r].dense and mix == beside) for (_, own), mix in zip(into, mixed)]
+            dense = [
+                tuple(r for r in own if relations[r].dense and mix == beside) for (_, own), mix in zip(into, mixed)
+            ]
             if not any(dense):
                 return None
             groups = [
@@ -184,27 +154,9 @@ def _layout(graph: FusionGraph, relations: Sequence[Laid], into: _Into) -> _Layo
             made = plan(graph.counts, groups, graph.x.device)
             return made if made.buckets else None
 
-        graph.laid_out[name] = _Layout(blocks(False), blocks(True), _edges(graph, relations, into))
+        graph.laid_out[name] = _Layout(blocks(False), blocks(True), edges_into(graph, relations, into))
     found: _Layout = graph.laid_out[name]
     return found
-
-
-def _edges(graph: FusionGraph, relations: Sequence[Laid], into: _Into) -> Edges | None:
-    first = list(accumulate((len(graph.owner(kind)) for kind, _ in into), initial=0))
-    tells, told, asks, asked, index, counts = [], [], [], [], [], []
-    for r, group in sorted((r, group) for group, (_, own) in enumerate(into) for r in own):
-        pairs, (start, _, end) = relations[r].pairs, relations[r].relation
-        if pairs is None:
-            continue
-        told.append(pairs[0] - graph.rows(start).start)
-        asked.append(pairs[1] - graph.rows(end).start)
-        index.append(asked[-1] + first[group])
-        tells.append(torch.full_like(pairs[0], r))
-        asks.append(torch.full_like(pairs[0], group))
-        counts.append((r, pairs.shape[1]))
-    if not counts:
-        return None
-    return Edges(*(torch.cat(each) for each in (tells, told, asks, asked, index)), tuple(counts), first[-1])
 
 
 def _table(graph: FusionGraph, given: Given, kinds: Sequence[str]) -> Table:

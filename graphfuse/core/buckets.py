@@ -23,13 +23,15 @@ Ints = npt.NDArray[np.int64]
 
 
 class Bucket(NamedTuple):
-    """Blocks of like size: how many, their most target nodes, their most sources, and which sources are real."""
+    """Blocks of like size: how many, their most target nodes, and their most sources."""
 
     blocks: int
     queries: int
     sources: int
     real: Tensor | None
-    """``bool [blocks, 1, 1, sources]``; ``None`` where no block is padded."""
+    """Which sources are real, ``bool [blocks, 1, 1, sources]``; ``None`` where no block is padded."""
+    group: Tensor
+    """The group of target nodes of each, ``int64 [blocks]``."""
 
 
 class Places(NamedTuple):
@@ -87,7 +89,7 @@ def plan(sizes: Ints, into: Sequence[tuple[int, Sequence[int], Sequence[int]]], 
         many[group] = sizes[list(kinds)].sum(0) if kinds else 0
         order.append(_side_by_side(sizes, begin, relations, kinds))
     queries, sources = sizes[kind].reshape(-1), many.reshape(-1)  # [G * B]
-    start = (many.reshape(-1).cumsum() - sources)
+    start = many.reshape(-1).cumsum() - sources
     at_group, at_row = (np.concatenate(each) for each in zip(*order))
     parts = _alike(queries, sources)
     shape = [(len(part), int(queries[part].max()), int(sources[part].max())) for part in parts]
@@ -103,13 +105,14 @@ def plan(sizes: Ints, into: Sequence[tuple[int, Sequence[int], Sequence[int]]], 
     block_s, place, real_s = _grid(sources[blocks], [(n, s) for n, _, s in shape])
     place = start[blocks][block_s] + place
     wide = [tuple(each[0] * each[end] for each in shape) for end in (1, 2)]
+    groups = np.split(group, np.cumsum([n for n, _, _ in shape]))
     masks = [real.reshape(n, 1, 1, s) for real, (n, _, s) in zip(np.split(real_s, np.cumsum(wide[1])), shape)]
 
     def moved(x: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(x).to(device, non_blocking=True)
 
     return Plan(
-        tuple(Bucket(*s, None if real.all() else moved(real)) for s, real in zip(shape, masks)),
+        tuple(Bucket(*s, None if r.all() else moved(r), moved(own)) for s, r, own in zip(shape, masks, groups)),
         Places(group[block], row, real_q, wide[0]),
         Places(at_group[place], at_row[place], real_s, wide[1]),
         moved(back[:-1]),

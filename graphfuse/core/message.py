@@ -40,49 +40,105 @@ def aggregate(
     """
     look_up({each: each for each in get_args(Reduce)}, reduce, "way to reduce")
     relations = graph.relations if relations is None else relations
-    sent = per_relation(graph, values, relations)
-    width = values.shape[1] if isinstance(values, Tensor) else sent[0].shape[1] if sent else graph.x.shape[1]
+    if not isinstance(values, Tensor) and len(values) != len(relations):
+        raise InputError(f"{len(values)} values for {len(relations)} relations; give one a relation.")
+    each = [values] if isinstance(values, Tensor) else values
+    width = each[0].shape[1] if each else graph.x.shape[1]
     if gate is not None and reduce not in ("sum", "mean"):
         raise InputError(f"aggregate: a gate goes with sum or mean, not with {reduce!r}.")
     if gate is not None and gate.shape[:2] != (len(graph), len(relations)):
         raise InputError(f"aggregate: gate is {list(gate.shape)}, expected [{len(graph)}, {len(relations)}, d].")
     if reduce == "std":
         mean = aggregate(graph, values, relations, "mean")
-        square = aggregate(graph, [x.square() for x in sent], relations, "mean")
+        square = aggregate(graph, values.square() if isinstance(values, Tensor) else [x.square() for x in values],
+                           relations, "mean")  # fmt: skip
         return _std(square - mean.square())
     if reduce == "max":
-        return _aggregate_max(graph, sent, relations, width)
-    total = _aggregate_sum(graph, sent, relations, width, gate)
-    if reduce == "mean":
-        count = total.new_zeros(len(total))
-        for laid in relations:
-            count[graph.rows(laid.relation[2])] += in_degree(graph, laid)
-        total = total / count.clamp(min=1)[:, None]
-    return total
+        return _aggregate_max(graph, per_relation(graph, values, relations), relations, width)
+    total = _aggregate_sum(graph, values, relations, width, gate)
+    return total / degrees(graph, relations).clamp(min=1)[:, None].to(total.dtype) if reduce == "mean" else total
 
 
 def _aggregate_sum(
-    graph: FusionGraph, sent: Sequence[Tensor], relations: Sequence[Laid], width: int, gate: Tensor | None = None
+    graph: FusionGraph, values: Tensor | Sequence[Tensor], relations: Sequence[Laid], width: int, gate: Tensor | None
 ) -> Tensor:
     """Sparse relations in one addition of all their messages, dense ones once a sample."""
-    blocks: dict[str, Tensor] = {}
-    messages, targets, slots = [graph.x.new_zeros(0, width)], [graph.offsets.new_zeros(0)], [graph.offsets.new_zeros(0)]
-    for place, (laid, x) in enumerate(zip(relations, sent)):
-        source, _, target = laid.relation
-        if laid.pairs is None:
-            block = segment(x, graph.owner(source), len(graph))  # [B, d]
-            blocks[target] = blocks.get(target, 0) + (block if gate is None else block * gate[:, place])
-        else:
-            messages.append(x.index_select(0, laid.pairs[0] - graph.rows(source).start))  # [E, d]
-            targets.append(laid.pairs[1])
-            slots.append(graph.owners[laid.pairs[1]] * len(relations) + place)
-    message = torch.cat(messages)
-    if gate is not None:
-        message = message * gate.flatten(0, 1).index_select(0, torch.cat(slots))
-    total = segment(message, torch.cat(targets), len(graph.x))
-    for kind, block in blocks.items():
-        total = total.index_add(0, _arange(graph.rows(kind), total), block.index_select(0, graph.owner(kind)))
+    dense = [place for place, laid in enumerate(relations) if laid.dense]
+    total = graph.x.new_zeros(len(graph.x), width)
+    if dense:
+        sent = _pooled(graph, values, relations, dense)  # [B, D, d]
+        if gate is not None:
+            sent = sent * gate[:, dense]
+        total = _handed(graph, sent, [relations[place] for place in dense])
+    listed = [place for place, laid in enumerate(relations) if not laid.dense]
+    if listed:
+        messages, targets, slots = [], [], []
+        for place in listed:
+            laid = relations[place]
+            x = values if isinstance(values, Tensor) else values[place]
+            first = 0 if isinstance(values, Tensor) else graph.rows(laid.relation[0]).start
+            pairs = graph.edges(laid)
+            messages.append(x.index_select(0, pairs[0] - first))  # [E, d]
+            targets.append(pairs[1])
+            slots.append(graph.owners[pairs[1]] * len(relations) + place)
+        message = torch.cat(messages)
+        if gate is not None:
+            message = message * gate.flatten(0, 1).index_select(0, torch.cat(slots))
+        total = total + segment(message, torch.cat(targets), len(graph.x))
     return total
+
+
+def aggregate_mapped(graph: FusionGraph, x: Tensor, maps: Tensor, relations: Sequence[Laid] | None = None) -> Tensor:
+    """The sum over relations of the mean that reaches a node by each, through the relation's own linear map.
+
+    A dense relation costs one product a sample, a sparse one a product for each target node.
+
+    Args:
+        graph: Where the relations are laid.
+        x: ``[N, d]``, what each node sends.
+        maps: ``[R, d, e]``, by the index of a relation.
+        relations: Those of the graph if left out.
+
+    Returns:
+        ``[N, e]``, zeros where no edge ends.
+    """
+    relations = graph.relations if relations is None else relations
+    total = x.new_zeros(len(x), maps.shape[2])
+    dense = [place for place, laid in enumerate(relations) if laid.dense]
+    if dense:
+        count = graph.offsets.diff(dim=1).t()  # [B, K]
+        mean = _pooled(graph, x, relations, dense) / count[:, _ends(graph, relations, dense, 0), None].clamp(min=1)
+        own = maps[[relations[place].index for place in dense]]
+        sent = torch.bmm(mean.to(x.dtype).transpose(0, 1), own).transpose(0, 1)  # [B, D, e]
+        total = _handed(graph, sent, [relations[place] for place in dense])
+    for laid in relations:
+        if not laid.dense:
+            rows = graph.rows(laid.relation[2])
+            sent = aggregate_one(graph, x[graph.rows(laid.relation[0])], laid, "mean") @ maps[laid.index]
+            total = total.index_add(0, _arange(rows, total), sent)
+    return total
+
+
+def _pooled(graph: FusionGraph, values: Tensor | Sequence[Tensor], relations: Sequence[Laid], some: list[int]) -> Tensor:
+    """What each sample's sources send together by some relations, ``[B, len(some), d]``."""
+    if isinstance(values, Tensor):
+        every = segment(values, graph.cells, len(graph) * len(graph.offsets)).view(len(graph), len(graph.offsets), -1)
+        return every.index_select(1, _ends(graph, relations, some, 0))
+    sources = [relations[place].relation[0] for place in some]
+    return torch.stack([segment(values[p], graph.owner(kind), len(graph)) for p, kind in zip(some, sources)], 1)
+
+
+def _handed(graph: FusionGraph, sent: Tensor, relations: Sequence[Laid]) -> Tensor:
+    """What each sample is sent by dense relations ``[B, D, d]``, added up and handed to their targets, ``[N, d]``."""
+    into = sent.new_zeros(len(graph), len(graph.offsets), sent.shape[2])
+    into = into.index_add(1, _ends(graph, relations, range(len(relations)), 2), sent)
+    return into.flatten(0, 1).index_select(0, graph.cells)
+
+
+def _ends(graph: FusionGraph, relations: Sequence[Laid], some: Sequence[int], end: int) -> Tensor:
+    """The places of the kinds at which some relations begin (0) or end (2)."""
+    kinds = [graph.schema.all_kinds.index(relations[place].relation[end]) for place in some]
+    return torch.tensor(kinds, device=graph.x.device)
 
 
 def _aggregate_max(graph: FusionGraph, sent: Sequence[Tensor], relations: Sequence[Laid], width: int) -> Tensor:
@@ -110,6 +166,18 @@ def aggregate_one(graph: FusionGraph, values: Tensor, laid: Laid, reduce: Reduce
     if reduce == "mean":
         return got / in_degree(graph, laid).clamp(min=1)[:, None].to(got.dtype)
     return got
+
+
+def degrees(graph: FusionGraph, relations: Sequence[Laid]) -> Tensor:
+    """How many edges of some relations end at each node, ``int64 [N]``."""
+    name = ("degrees", *relations)
+    if name not in graph.laid_out:
+        count = graph.owners.new_zeros(len(graph.x))
+        for laid in relations:
+            count[graph.rows(laid.relation[2])] += in_degree(graph, laid)
+        graph.laid_out[name] = count
+    found: Tensor = graph.laid_out[name]
+    return found
 
 
 def in_degree(graph: FusionGraph, laid: Laid) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from graphfuse.core.graph import FusionGraph
-from graphfuse.core.message import aggregate_one
+from graphfuse.core.message import aggregate_mapped
 from graphfuse.core.schema import Schema
 
 
@@ -26,9 +26,5 @@ class RGCN(nn.Module):
 
     def forward(self, graph: FusionGraph) -> FusionGraph:
         """Passes messages once."""
-        out = list((graph.x @ self.root + self.bias).split([b - a for a, b in zip(graph.starts, graph.starts[1:])]))
-        for laid in graph.relations:
-            mean = aggregate_one(graph, graph.of(laid.relation[0]), laid, "mean")  # [N_target, d]
-            place = graph.schema.all_kinds.index(laid.relation[2])
-            out[place] = out[place] + mean @ self.weight[laid.index]
-        return graph.replace(x=torch.cat(out))
+        out = torch.addmm(self.bias, graph.x, self.root)
+        return graph.replace(x=out + aggregate_mapped(graph, graph.x, self.weight))

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from graphfuse.core.graph import FusionGraph
-from graphfuse.core.message import aggregate_one
+from graphfuse.core.message import aggregate_mapped
 from graphfuse.core.schema import Schema
 from graphfuse.fusion.parts import PerKind
 
@@ -26,9 +26,6 @@ class SAGE(nn.Module):
 
     def forward(self, graph: FusionGraph) -> FusionGraph:
         """Passes messages once."""
-        out = list(self.own(graph, graph.x).split([b - a for a, b in zip(graph.starts, graph.starts[1:])]))
-        for laid in graph.relations:
-            mean = aggregate_one(graph, graph.of(laid.relation[0]), laid, "mean")  # [N_target, d]
-            place = graph.schema.all_kinds.index(laid.relation[2])
-            out[place] = out[place] + self.neighbour[laid.index](mean)
-        return graph.replace(x=torch.cat(out))
+        maps = [own.weight.t() for own in self.neighbour]
+        out = self.own(graph, graph.x)
+        return graph.replace(x=out + aggregate_mapped(graph, graph.x, torch.stack(maps)) if maps else out)
