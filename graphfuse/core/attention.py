@@ -8,19 +8,15 @@ and merged exactly by their log-sum-exp.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from graphfuse.core.buckets import Plan, plan
 from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph, Laid
-from graphfuse.core.listed import Edges, Into, edges_into
+from graphfuse.core.layout import Given, Into, layout, table_of
 from graphfuse.core.softmax import Asked, Score, over_blocks, over_blocks_fused, over_edges
 from graphfuse.core.table import Table
-
-Given = Tensor | Sequence[Tensor] | Table
 
 
 def attend(
@@ -52,7 +48,7 @@ def attend(
     """
     relations = graph.relations if relations is None else relations
     sources = [laid.relation[0] for laid in relations]
-    keys, values = _table(graph, key, sources), _table(graph, value, sources)
+    keys, values = table_of(graph, key, sources), table_of(graph, value, sources)
     biases = [None] * len(relations) if bias is None else list(bias)
     got = []
     for kind, own in zip(graph.schema.all_kinds, graph.split(query)):
@@ -97,7 +93,7 @@ def attend_each(
         return []
     sources, targets = ([laid.relation[end] for laid in relations] for end in (0, 2))
     none = [None] * len(relations)
-    asked = Asked(_table(graph, query, targets), _table(graph, key, sources), _table(graph, value, sources), heads,
+    asked = Asked(table_of(graph, query, targets), table_of(graph, key, sources), table_of(graph, value, sources), heads,
                   none, none if edge is None else edge, dropout, score)  # fmt: skip
     got = _attend(graph, relations, tuple((kind, (r,)) for r, kind in enumerate(targets)), asked)
     return list(got.split([len(graph.owner(kind)) for kind in targets]))
@@ -111,7 +107,7 @@ def _attend(graph: FusionGraph, relations: Sequence[Laid], into: Into, asked: As
     for laid, bias in zip(relations, asked.bias):
         if laid.dense and bias is not None and bias.ndim > 1:
             raise InputError(f"attend: {laid.relation} is dense, so its bias is one a head, not {list(bias.shape)}.")
-    where = _layout(graph, relations, into)
+    where = layout(graph, relations, into)
     got = []
     if where.alone:
         plain = asked.score is not None
@@ -123,50 +119,6 @@ def _attend(graph: FusionGraph, relations: Sequence[Laid], into: Into, asked: As
     if not got:
         return asked.value.rows.new_zeros(sum(len(graph.owner(kind)) for kind, _ in into), width)
     return got[0] if len(got) == 1 else got[0] + got[1]
-
-
-@dataclass(frozen=True, eq=False)
-class _Layout:
-    """What is computed alone (only dense relations end there), in blocks beside edges, and over edges."""
-
-    alone: Plan | None
-    beside: Plan | None
-    listed: Edges | None
-
-
-def _layout(graph: FusionGraph, relations: Sequence[Laid], into: Into) -> _Layout:
-    """Found once for all graphs that differ in states alone."""
-    name = (*relations, into)
-    if name not in graph.laid_out:
-        kinds = graph.schema.all_kinds
-        mixed = [len({relations[r].dense for r in own}) > 1 for _, own in into]
-
-        def blocks(beside: bool) -> Plan | None:
-            dense = [
-                tuple(r for r in own if relations[r].dense and mix == beside) for (_, own), mix in zip(into, mixed)
-            ]
-            if not any(dense):
-                return None
-            groups = [
-                (kinds.index(kind), own, [kinds.index(relations[r].relation[0]) for r in own])
-                for (kind, _), own in zip(into, dense)
-            ]
-            made = plan(graph.counts, groups, graph.x.device)
-            return made if made.buckets else None
-
-        graph.laid_out[name] = _Layout(blocks(False), blocks(True), edges_into(graph, relations, into))
-    found: _Layout = graph.laid_out[name]
-    return found
-
-
-def _table(graph: FusionGraph, given: Given, kinds: Sequence[str]) -> Table:
-    if isinstance(given, Table):
-        return given
-    if isinstance(given, Tensor):
-        return Table(given, tuple(graph.rows(kind).start for kind in kinds), (1,) * len(kinds))
-    if len(given) != len(kinds):
-        raise InputError(f"{len(given)} values for {len(kinds)} relations; give one a relation.")
-    return Table.joined(given) if given else Table(graph.x[:0], (), ())
 
 
 def _merge(parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:

@@ -119,7 +119,9 @@ def aggregate_mapped(graph: FusionGraph, x: Tensor, maps: Tensor, relations: Seq
     return total
 
 
-def _pooled(graph: FusionGraph, values: Tensor | Sequence[Tensor], relations: Sequence[Laid], some: list[int]) -> Tensor:
+def _pooled(
+    graph: FusionGraph, values: Tensor | Sequence[Tensor], relations: Sequence[Laid], some: list[int]
+) -> Tensor:
     """What each sample's sources send together by some relations, ``[B, len(some), d]``."""
     if isinstance(values, Tensor):
         every = segment(values, graph.cells, len(graph) * len(graph.offsets)).view(len(graph), len(graph.offsets), -1)

@@ -15,7 +15,7 @@ from torch.nn.functional import dropout as drop
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from graphfuse.core.buckets import Places, Plan
-from graphfuse.core.listed import Edges, rows_of
+from graphfuse.core.layout import Edges, rows_of
 from graphfuse.core.message import segment
 from graphfuse.core.table import Table, put, take
 

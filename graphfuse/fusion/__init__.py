@@ -14,6 +14,13 @@ from graphfuse.core.schema import Schema
 from graphfuse.fusion.attention import Attention
 from graphfuse.fusion.concat import Concat
 from graphfuse.fusion.cross_transformer import CrossTransformer
+from graphfuse.fusion.film import FiLM
+from graphfuse.fusion.gat import GAT
+from graphfuse.fusion.gatv2 import GATv2
+from graphfuse.fusion.gcn import GCN
+from graphfuse.fusion.gin import GIN
+from graphfuse.fusion.graph_transformer import GraphTransformer
+from graphfuse.fusion.han import HAN
 from graphfuse.fusion.hgt import HGT
 from graphfuse.fusion.relation_gate import RelationGate
 from graphfuse.fusion.rgcn import RGCN
@@ -33,8 +40,15 @@ FUSIONS: dict[str, Callable[..., nn.Module]] = {
     "weighted": Weighted,
     "attention": Attention,
     "cross_transformer": CrossTransformer,
+    "gcn": partial(Stack, GCN),
+    "gin": partial(Stack, GIN),
     "sage": partial(Stack, SAGE),
     "rgcn": partial(Stack, RGCN),
+    "gat": partial(Stack, GAT),
+    "gatv2": partial(Stack, GATv2),
+    "graph_transformer": partial(Stack, GraphTransformer),
+    "han": partial(Stack, HAN),
+    "film": partial(Stack, FiLM),
     "hgt": partial(Stack, HGT),
     "relation_gate": RelationGate,
     "pyg": partial(Stack, _pyg),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
+
 import torch
 from torch import Tensor, nn
 
+from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph
 from graphfuse.core.message import segment, segment_softmax
 from graphfuse.core.schema import Schema
-from graphfuse.core.table import map_spans
+from graphfuse.core.table import Table, map_spans
 
 
 class PerKind(nn.Module):
@@ -29,6 +33,61 @@ class PerKind(nn.Module):
         if not self.biased:
             return [own.weight for own in self.maps]
         return [torch.cat([own.weight, own.bias[:, None]], 1) for own in self.maps]
+
+
+class PerRelation(nn.Module):
+    """Linear maps of the nodes at one end of each relation, one or several a relation: ``x [N, dim]`` to a table.
+
+    Args:
+        dim: Width of the states.
+        out: Width of each map's result.
+        schema: Order of kinds and relations.
+        end: ``"source"`` or ``"target"``: whose rows are mapped.
+        maps: How many maps a relation has; all are one product.
+        bias: Whether a number is added to each.
+
+    Weights are ``weight [R, maps, out, dim]`` and ``bias [R, maps, out]``, by the index of a relation.
+    """
+
+    def __init__(self, dim: int, out: int, schema: Schema, end: str, maps: int = 1, bias: bool = True):
+        super().__init__()
+        self.end, self.out, self.many = 0 if end == "source" else 2, out, maps
+        self.weight = nn.Parameter(torch.empty(len(schema.relations), maps, out, dim))
+        self.bias = nn.Parameter(torch.zeros(len(schema.relations), maps, out)) if bias else None
+        nn.init.uniform_(self.weight, -(dim**-0.5), dim**-0.5)
+
+    def forward(self, graph: FusionGraph) -> tuple[Table, ...]:
+        """One table a map, its groups the relations of the graph."""
+        weight = self.weight if self.bias is None else torch.cat([self.weight, self.bias[..., None]], 3)
+        maps = weight.flatten(1, 2).unbind()
+        spans = [graph.rows(laid.relation[self.end]) for laid in graph.relations]
+        rows = map_spans(graph.x, spans, [maps[laid.index] for laid in graph.relations]).view(-1, self.out)
+        sizes = [self.many * (span.stop - span.start) for span in spans]
+        first = tuple(accumulate(sizes, initial=0))[:-1]
+        step = (self.many,) * len(spans)
+        return tuple(Table(rows, tuple(f + n for f in first), step) for n in range(self.many))
+
+
+def summed(graph: FusionGraph, parts: Sequence[Tensor], width: int) -> Tensor:
+    """What each relation of a graph brings to its target kind, ``[N_target, d]`` each, added up: ``[N, d]``."""
+    total: dict[str, Tensor] = {}
+    for laid, part in zip(graph.relations, parts):
+        kind = laid.relation[2]
+        total[kind] = total[kind] + part if kind in total else part
+    none = graph.x.new_zeros(0, width) if not parts else parts[0].new_zeros(0, width)
+    kinds = zip(graph.schema.all_kinds, graph.kind_sizes)
+    return torch.cat([total[kind] if kind in total else none.new_zeros(size, width) for kind, size in kinds])
+
+
+def by_kind(graph: FusionGraph, values: Tensor) -> Tensor:
+    """A kind's own values for each of its nodes: ``[K, d] -> [N, d]``."""
+    return torch.cat([own.expand(size, -1) for own, size in zip(values, graph.kind_sizes)])
+
+
+def check_heads(name: str, dim: int, heads: int) -> None:
+    """Refuses heads that do not divide the width."""
+    if heads < 1 or dim % heads:
+        raise InputError(f"{name}: width {dim} is not divisible by {heads} heads; choose heads that divide it.")
 
 
 class Pooling(nn.Module):

@@ -1,4 +1,4 @@
-"""Edges of all sparse relations of a graph in one list, by the group of target nodes that they end at."""
+"""Where the nodes of relations meet: dense relations in blocks, sparse ones over edges in one list."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from graphfuse.core.buckets import Plan, plan
+from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph, Laid
 from graphfuse.core.table import Table
 
+Given = Tensor | Sequence[Tensor] | Table
 Into = tuple[tuple[str, tuple[int, ...]], ...]
 """Groups of target nodes: the kind, and the places of the relations that are taken together there."""
 
@@ -56,6 +59,57 @@ def edges_into(graph: FusionGraph, relations: Sequence[Laid], into: Into) -> Edg
     if not counts:
         return None
     return Edges(*(torch.cat(each) for each in (tells, told, asks, asked, index)), tuple(counts), first[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where groups of target nodes meet their sources.
+
+    Attributes:
+        alone: In blocks, where only dense relations end.
+        beside: In blocks, the dense relations that end beside sparse ones.
+        listed: Over edges.
+    """
+
+    alone: Plan | None
+    beside: Plan | None
+    listed: Edges | None
+
+
+def layout(graph: FusionGraph, relations: Sequence[Laid], into: Into) -> Layout:
+    """Found once for all graphs that differ in states alone."""
+    name = (*relations, into)
+    if name not in graph.laid_out:
+        kinds = graph.schema.all_kinds
+        mixed = [len({relations[r].dense for r in own}) > 1 for _, own in into]
+
+        def blocks(beside: bool) -> Plan | None:
+            dense = [
+                tuple(r for r in own if relations[r].dense and mix == beside) for (_, own), mix in zip(into, mixed)
+            ]
+            if not any(dense):
+                return None
+            groups = [
+                (kinds.index(kind), own, [kinds.index(relations[r].relation[0]) for r in own])
+                for (kind, _), own in zip(into, dense)
+            ]
+            made = plan(graph.counts, groups, graph.x.device)
+            return made if made.buckets else None
+
+        graph.laid_out[name] = Layout(blocks(False), blocks(True), edges_into(graph, relations, into))
+    found: Layout = graph.laid_out[name]
+    return found
+
+
+def table_of(graph: FusionGraph, given: Given, kinds: Sequence[str]) -> Table:
+    """What is given for each relation, whose rows are those of ``kinds``, as a table with a group a relation."""
+    if isinstance(given, Table):
+        return given
+    if isinstance(given, Tensor):
+        return Table(given, tuple(graph.rows(kind).start for kind in kinds), (1,) * len(kinds))
+    if len(given) != len(kinds):
+        raise InputError(f"{len(given)} values for {len(kinds)} relations; give one a relation.")
+    return Table.joined(given) if given else Table(graph.x[:0], (), ())
 
 
 def rows_of(table: Table, group: Tensor, row: Tensor) -> Tensor:
