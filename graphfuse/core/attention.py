@@ -93,8 +93,8 @@ def attend_each(
         return []
     sources, targets = ([laid.relation[end] for laid in relations] for end in (0, 2))
     none = [None] * len(relations)
-    asked = Asked(table_of(graph, query, targets), table_of(graph, key, sources), table_of(graph, value, sources), heads,
-                  none, none if edge is None else edge, dropout, score)  # fmt: skip
+    sent = table_of(graph, key, sources), table_of(graph, value, sources)
+    asked = Asked(table_of(graph, query, targets), *sent, heads, none, edge or none, dropout, score)
     got = _attend(graph, relations, tuple((kind, (r,)) for r, kind in enumerate(targets)), asked)
     return list(got.split([len(graph.owner(kind)) for kind in targets]))
 

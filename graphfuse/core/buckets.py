@@ -125,11 +125,13 @@ def _side_by_side(sizes: Ints, begin: Ints, relations: Sequence[int], kinds: Seq
     """The sources of some relations, sample after sample and relation after relation: the relation, and the row."""
     if not relations:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    counts = sizes[list(kinds)].T.reshape(-1)  # [B * R]
-    first = begin[list(kinds), :-1].T.reshape(-1)
-    segment = np.repeat(np.arange(len(counts)), counts)
-    row = np.arange(len(segment)) + (first - (counts.cumsum() - counts))[segment]
-    return np.asarray(relations)[segment % len(relations)], row
+    counts: Ints = sizes[list(kinds)].T.reshape(-1)  # [B * R]
+    first: Ints = begin[list(kinds), :-1].T.reshape(-1)
+    segment: Ints = np.repeat(np.arange(len(counts)), counts)
+    shift: Ints = first - counts.cumsum() + counts
+    row: Ints = np.arange(len(segment), dtype=np.int64) + shift[segment]
+    relation: Ints = np.asarray(relations, np.int64)[segment % len(relations)]
+    return relation, row
 
 
 def _grid(lengths: Ints, shape: Sequence[tuple[int, int]]) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:

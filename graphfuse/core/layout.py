@@ -58,7 +58,8 @@ def edges_into(graph: FusionGraph, relations: Sequence[Laid], into: Into) -> Edg
         counts.append((r, pairs.shape[1]))
     if not counts:
         return None
-    return Edges(*(torch.cat(each) for each in (tells, told, asks, asked, index)), tuple(counts), first[-1])
+    every = [torch.cat(each) for each in (tells, told, asks, asked, index)]
+    return Edges(every[0], every[1], every[2], every[3], every[4], tuple(counts), first[-1])
 
 
 @dataclass(frozen=True, eq=False)

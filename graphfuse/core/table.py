@@ -73,7 +73,7 @@ def take(
         back: Where the one gradient of each row of the table comes from, counted over all ``rows`` end to end, or the
             number after the last if it has none; ``int64 [t]``. Left out where a row may be taken twice.
     """
-    return _Take.apply(table, back, blocks, heads, *rows)  # type: ignore[no-any-return, no-untyped-call]
+    return _Take.apply(table, back, blocks, heads, *rows)
 
 
 class _Put(torch.autograd.Function):
@@ -100,7 +100,7 @@ def put(blocks: Sequence[Tensor], back: Tensor, answer: Sequence[Tensor]) -> Ten
         back: Where each row stands among the places of all blocks, or the number after the last for zeros.
         answer: Which row stands at each place of each block, or ``t`` where one pads.
     """
-    return _Put.apply(back, answer, *blocks)  # type: ignore[no-any-return, no-untyped-call]
+    return _Put.apply(back, answer, *blocks)
 
 
 def _headed(x: Tensor, blocks: int, heads: int) -> Tensor:
@@ -156,4 +156,4 @@ def map_spans(x: Tensor, spans: Sequence[slice], maps: Sequence[Tensor]) -> Tens
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
         x, maps = x.to(dtype), [w.to(dtype) for w in maps]
-    return _MapSpans.apply(x, tuple(spans), *maps)  # type: ignore[no-any-return, no-untyped-call]
+    return _MapSpans.apply(x, tuple(spans), *maps)

@@ -59,7 +59,7 @@ class GATv2(nn.Module):
             own = att.index_select(0, relation)  # [n, H, c]
             if query.ndim == 3:  # edges
                 return (leaky_relu(query + key, SLOPE) * own).sum(-1)
-            return _Scores.apply(query, key, own)  # type: ignore[no-any-return, no-untyped-call]
+            return _Scores.apply(query, key, own)
 
         return score
 

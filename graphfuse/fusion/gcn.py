@@ -36,7 +36,8 @@ class GCN(nn.Module):
 
     def _loops(self, graph: FusionGraph) -> torch.Tensor:
         """How many edges of the relations join each node to itself, ``int64 [N]``."""
-        if "loops" not in graph.laid_out:
+        name = ("loops", *graph.relations)
+        if name not in graph.laid_out:
             loops = torch.zeros_like(graph.owners)
             for laid in graph.relations:
                 if laid.relation[0] == laid.relation[2]:
@@ -46,6 +47,6 @@ class GCN(nn.Module):
                     else:
                         same = laid.pairs[1][laid.pairs[0] == laid.pairs[1]]
                         loops += torch.bincount(same, minlength=len(loops))
-            graph.laid_out["loops"] = loops
-        found: torch.Tensor = graph.laid_out["loops"]
+            graph.laid_out[name] = loops
+        found: torch.Tensor = graph.laid_out[name]
         return found

@@ -30,9 +30,10 @@ class PerKind(nn.Module):
 
     def weights(self) -> list[Tensor]:
         """The maps ``[out, dim]``, with the bias as a last column where there is one."""
+        weights: list[Tensor] = [own.get_parameter("weight") for own in self.maps]
         if not self.biased:
-            return [own.weight for own in self.maps]
-        return [torch.cat([own.weight, own.bias[:, None]], 1) for own in self.maps]
+            return weights
+        return [torch.cat([w, own.get_parameter("bias")[:, None]], 1) for w, own in zip(weights, self.maps)]
 
 
 class PerRelation(nn.Module):

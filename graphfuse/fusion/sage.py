@@ -26,6 +26,6 @@ class SAGE(nn.Module):
 
     def forward(self, graph: FusionGraph) -> FusionGraph:
         """Passes messages once."""
-        maps = [own.weight.t() for own in self.neighbour]
+        maps = [own.get_parameter("weight").t() for own in self.neighbour]
         out = self.own(graph, graph.x)
         return graph.replace(x=out + aggregate_mapped(graph, graph.x, torch.stack(maps)) if maps else out)

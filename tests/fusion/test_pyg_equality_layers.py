@@ -125,7 +125,8 @@ def test_gin_equals_pyg(batch, plan):
 def test_graph_transformer_equals_pyg(batch, plan, heads):
     plan = PLANS[plan]
     graph = graph_from(batch, plan)
-    convs = {r: TransformerConv((DIM, DIM), DIM // heads, heads=heads, edge_dim=1 if r in plan.weighted else None)
+    features = {laid.relation: laid.weight[:, None].double() for laid in graph.relations if laid.weight is not None}
+    convs = {r: TransformerConv((DIM, DIM), DIM // heads, heads=heads, edge_dim=1 if r in features else None)
              for r in plan.relations}  # fmt: skip
     theirs = randomised(HeteroConv(convs, aggr="sum"))
     ours = GraphTransformer(DIM, plan, heads=heads).double()
@@ -142,7 +143,6 @@ def test_graph_transformer_equals_pyg(batch, plan, heads):
         for own, lins in zip(ours.own.maps, skips):
             own.weight.copy_(sum((lin.weight for lin in lins), torch.zeros(DIM, DIM)))
             own.bias.copy_(sum((lin.bias for lin in lins), torch.zeros(DIM)))
-    features = {laid.relation: laid.weight[:, None].double() for laid in graph.relations if laid.weight is not None}
     expected, reached = added(theirs, graph, edge_attr_dict=features)
     shared += [(lin.weight, own.weight, ()) for own, lins in zip(ours.own.maps, skips) for lin in lins]
     shared += [(lin.bias, own.bias, ()) for own, lins in zip(ours.own.maps, skips) for lin in lins]
