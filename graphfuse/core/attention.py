@@ -18,6 +18,9 @@ from graphfuse.core.layout import Given, Into, layout, table_of
 from graphfuse.core.softmax import Asked, Score, over_blocks, over_blocks_fused, over_edges
 from graphfuse.core.table import Table
 
+WORTH = 8.0
+"""How many pairs of a block take as long as one edge, forward and backward: about 15 on two cores, less padding."""
+
 
 def attend(
     graph: FusionGraph,
@@ -66,13 +69,14 @@ def attend_into(
 ) -> Tensor:  # fmt: skip
     """As :func:`attend` for the nodes of one kind, at which all ``relations`` end: ``[N_kind, d]``."""
     none = [None] * len(relations)
-    asked = Asked(query, key, value, heads, none if bias is None else bias, none, dropout, None)
+    asked = Asked(query, key, value, heads, none if bias is None else bias, none, dropout, None, WORTH)
     return _attend(graph, relations, ((kind, tuple(range(len(relations)))),), asked)
 
 
 def attend_each(
     graph: FusionGraph, query: Given, key: Given, value: Given, relations: Sequence[Laid] | None = None,
     heads: int = 1, dropout: float = 0.0, score: Score | None = None, edge: Sequence[Tensor | None] | None = None,
+    worth: float = WORTH,
 ) -> list[Tensor]:  # fmt: skip
     """As :func:`attend`, but with a softmax of its own over each relation: one ``[N_target, d]`` a relation.
 
@@ -87,6 +91,7 @@ def attend_each(
         score: What takes the place of the scaled product, called with queries ``[n, .., H, c]``, keys alike and the
             place of each one's relation ``[n]``; queries and keys may then have another width than values.
         edge: One a sparse relation, ``[E, d]``, added to the keys and values of its edges.
+        worth: How many pairs of a block cost as much as one edge.
     """
     relations = graph.relations if relations is None else relations
     if not relations:
@@ -94,7 +99,7 @@ def attend_each(
     sources, targets = ([laid.relation[end] for laid in relations] for end in (0, 2))
     none = [None] * len(relations)
     sent = table_of(graph, key, sources), table_of(graph, value, sources)
-    asked = Asked(table_of(graph, query, targets), *sent, heads, none, edge or none, dropout, score)
+    asked = Asked(table_of(graph, query, targets), *sent, heads, none, edge or none, dropout, score, worth)
     got = _attend(graph, relations, tuple((kind, (r,)) for r, kind in enumerate(targets)), asked)
     return list(got.split([len(graph.owner(kind)) for kind in targets]))
 
@@ -107,7 +112,8 @@ def _attend(graph: FusionGraph, relations: Sequence[Laid], into: Into, asked: As
     for laid, bias in zip(relations, asked.bias):
         if laid.dense and bias is not None and bias.ndim > 1:
             raise InputError(f"attend: {laid.relation} is dense, so its bias is one a head, not {list(bias.shape)}.")
-    where = layout(graph, relations, into)
+    bears = tuple(r for r, more in enumerate(zip(asked.bias, asked.edge)) if any(_by_edge(each) for each in more))
+    where = layout(graph, relations, into, asked.worth, bears)
     got = []
     if where.alone:
         plain = asked.score is not None
@@ -119,6 +125,10 @@ def _attend(graph: FusionGraph, relations: Sequence[Laid], into: Into, asked: As
     if not got:
         return asked.value.rows.new_zeros(sum(len(graph.owner(kind)) for kind, _ in into), width)
     return got[0] if len(got) == 1 else got[0] + got[1]
+
+
+def _by_edge(given: Tensor | None) -> bool:
+    return given is not None and given.ndim > 1
 
 
 def _merge(parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:

@@ -29,7 +29,8 @@ class Bucket(NamedTuple):
     queries: int
     sources: int
     real: Tensor | None
-    """Which sources are real, ``bool [blocks, 1, 1, sources]``; ``None`` where no block is padded."""
+    """Which sources a node attends to, ``bool [blocks, 1, queries or 1, sources]``, or what is added to the score;
+    ``None`` where all are."""
     group: Tensor
     """The group of target nodes of each, ``int64 [blocks]``."""
 
@@ -53,6 +54,7 @@ class Plan:
 
     Attributes:
         buckets: The blocks, those of like size together.
+        blocks: The number of each, group after group and sample after sample, ``[n]``.
         query: Where target nodes stand, by the group that they attend with.
         source: Where sources stand, by relation.
         back: Of each target node, group after group, its place among all places of all buckets, or the one after the
@@ -63,6 +65,7 @@ class Plan:
     """
 
     buckets: tuple[Bucket, ...]
+    blocks: Ints
     query: Places
     source: Places
     back: Tensor
@@ -113,6 +116,7 @@ def plan(sizes: Ints, into: Sequence[tuple[int, Sequence[int], Sequence[int]]], 
 
     return Plan(
         tuple(Bucket(*s, None if r.all() else moved(r), moved(own)) for s, r, own in zip(shape, masks, groups)),
+        blocks,
         Places(group[block], row, real_q, wide[0]),
         Places(at_group[place], at_row[place], real_s, wide[1]),
         moved(back[:-1]),

@@ -12,6 +12,7 @@ from torch import Tensor
 from graphfuse.core.buckets import Plan, plan
 from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph, Laid
+from graphfuse.core.masks import masked
 from graphfuse.core.table import Table
 
 Given = Tensor | Sequence[Tensor] | Table
@@ -77,29 +78,56 @@ class Layout:
     listed: Edges | None
 
 
-def layout(graph: FusionGraph, relations: Sequence[Laid], into: Into) -> Layout:
-    """Found once for all graphs that differ in states alone."""
-    name = (*relations, into)
+def layout(
+    graph: FusionGraph, relations: Sequence[Laid], into: Into, worth: float = 0.0, apart: tuple[int, ...] = ()
+) -> Layout:
+    """Found once for all graphs that differ in states alone.
+
+    Args:
+        graph: Where the relations are laid.
+        relations: Which.
+        into: Groups of target nodes.
+        worth: A sparse relation goes into blocks, where only those pairs count that it lists, if the nodes that it
+            joins have at most so many pairs for each of its edges.
+        apart: Places of sparse relations that stay out of blocks, since their edges bear something.
+    """
+    name = (*relations, into, worth, apart)
     if name not in graph.laid_out:
         kinds = graph.schema.all_kinds
-        mixed = [len({relations[r].dense for r in own}) > 1 for _, own in into]
+        blocked = {
+            r for r, laid in enumerate(relations) if laid.dense or (r not in apart and _many(graph, laid, worth))
+        }
+        listed = tuple((kind, tuple(r for r in own if r not in blocked)) for kind, own in into)
 
         def blocks(beside: bool) -> Plan | None:
-            dense = [
-                tuple(r for r in own if relations[r].dense and mix == beside) for (_, own), mix in zip(into, mixed)
+            own = [
+                (kind, tuple(r for r in every if r in blocked and bool(left) == beside))
+                for (kind, every), (_, left) in zip(into, listed)
             ]
-            if not any(dense):
+            if not any(own for _, own in own):
                 return None
             groups = [
-                (kinds.index(kind), own, [kinds.index(relations[r].relation[0]) for r in own])
-                for (kind, _), own in zip(into, dense)
+                (kinds.index(kind), some, [kinds.index(relations[r].relation[0]) for r in some]) for kind, some in own
             ]
             made = plan(graph.counts, groups, graph.x.device)
-            return made if made.buckets else None
+            if not made.buckets:
+                return None
+            return (
+                made
+                if all(relations[r].dense for _, some in own for r in some)
+                else masked(graph, relations, made, own)
+            )
 
-        graph.laid_out[name] = Layout(blocks(False), blocks(True), edges_into(graph, relations, into))
+        graph.laid_out[name] = Layout(blocks(False), blocks(True), edges_into(graph, relations, listed))
     found: Layout = graph.laid_out[name]
     return found
+
+
+def _many(graph: FusionGraph, laid: Laid, worth: float) -> bool:
+    """Whether a sparse relation lists so many of the pairs of its nodes that it is worth to go through all."""
+    source, target = (graph.schema.all_kinds.index(laid.relation[end]) for end in (0, 2))
+    pairs, edges = int((graph.counts[source] * graph.counts[target]).sum()), graph.edges(laid).shape[1]
+    return 0 < pairs <= worth * edges
 
 
 def table_of(graph: FusionGraph, given: Given, kinds: Sequence[str]) -> Table:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import dropout as drop
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from graphfuse.core.buckets import Places, Plan
+from graphfuse.core.buckets import Bucket, Places, Plan
 from graphfuse.core.layout import Edges, rows_of
 from graphfuse.core.message import segment
 from graphfuse.core.table import Table, put, take
@@ -36,6 +36,7 @@ class Asked:
         edge: One a sparse relation, ``[E, d]``, added to keys and values of its edges, or ``None``.
         dropout: Of the softmax.
         score: In place of the scaled product.
+        worth: How many pairs of a block cost as much as one edge.
     """
 
     query: Table
@@ -46,6 +47,7 @@ class Asked:
     edge: Sequence[Tensor | None]
     dropout: float
     score: Score | None
+    worth: float
 
 
 def over_blocks_fused(plan: Plan, asked: Asked) -> Tensor:
@@ -54,11 +56,11 @@ def over_blocks_fused(plan: Plan, asked: Asked) -> Tensor:
     for bucket, q, k, v, more in zip(plan.buckets, *_taken(plan, asked), _block_bias(plan, asked)):
         width = q.shape[-1]
         if more is None:
-            out.append(scaled_dot_product_attention(q, k, v, bucket.real, asked.dropout))
+            out.append(scaled_dot_product_attention(q, k, v, _mask(bucket, q), asked.dropout))
         else:  # one more column: 1 in the query, the bias in the key
             k = torch.cat([k, (more.transpose(1, 2)[..., None] * width**0.5).to(k.dtype)], -1)
             q, v = pad(q, (0, 1), value=1.0), pad(v, (0, 1))
-            got = scaled_dot_product_attention(q, k, v, bucket.real, asked.dropout, scale=width**-0.5)
+            got = scaled_dot_product_attention(q, k, v, _mask(bucket, q), asked.dropout, scale=width**-0.5)
             out.append(got[..., :-1])
     return put(out, plan.back, plan.answer)
 
@@ -74,8 +76,9 @@ def over_blocks(plan: Plan, asked: Asked) -> tuple[Tensor, Tensor]:
             s = asked.score(*apart, bucket.group).permute(0, 3, 1, 2)
         if more is not None:
             s = s + more.transpose(1, 2)[:, :, None]
-        if bucket.real is not None:
-            s = s.masked_fill(~bucket.real, -torch.inf)
+        mask = _mask(bucket, s)
+        if mask is not None:
+            s = s.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else s + mask
         lse = s.logsumexp(-1, keepdim=True)  # [n, H, Q, 1]
         out.append(torch.cat([drop((s - lse).exp(), asked.dropout) @ v, lse], -1))
     got, lse = put(out, plan.back, plan.answer).unflatten(1, (asked.heads, -1)).tensor_split([-1], 2)
@@ -104,6 +107,11 @@ def over_edges(edges: Edges, asked: Asked) -> tuple[Tensor, Tensor]:
     got = segment(sent.flatten(1), edges.index, edges.rows).unflatten(1, (asked.heads, -1))
     safe = total.clamp(min=torch.finfo(total.dtype).tiny)
     return got / safe[..., None], torch.where(total > 0, safe.log() + top, -torch.inf)
+
+
+def _mask(bucket: Bucket, like: Tensor) -> Tensor | None:
+    """The mask of a bucket, in the dtype of scores where it is added to them."""
+    return bucket.real if bucket.real is None or bucket.real.dtype == torch.bool else bucket.real.to(like.dtype)
 
 
 def _taken(plan: Plan, asked: Asked) -> list[Sequence[Tensor]]:

@@ -48,7 +48,7 @@ class GATv2(nn.Module):
         if not graph.relations:
             return graph.replace(x=bias)
         (tell,), (ask,) = self.tell(graph), self.ask(graph)
-        got = attend_each(graph, ask, tell, tell, heads=self.heads, score=self._score(graph),
+        got = attend_each(graph, ask, tell, tell, heads=self.heads, score=self._score(graph), worth=1.5,
                           dropout=self.dropout if self.training else 0.0)  # fmt: skip
         return graph.replace(x=bias + summed(graph, got, bias.shape[1]))
 
