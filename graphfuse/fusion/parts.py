@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +31,8 @@ class PerKind(nn.Module):
 
     def weights(self) -> list[Tensor]:
         """The maps ``[out, dim]``, with the bias as a last column where there is one."""
-        weights: list[Tensor] = [own.get_parameter("weight") for own in self.maps]
-        if not self.biased:
-            return weights
-        return [torch.cat([w, own.get_parameter("bias")[:, None]], 1) for w, own in zip(weights, self.maps)]
+        maps = [cast(nn.Linear, own) for own in self.maps]
+        return [torch.cat([own.weight, own.bias[:, None]], 1) if self.biased else own.weight for own in maps]
 
 
 class PerRelation(nn.Module):

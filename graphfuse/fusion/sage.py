@@ -1,5 +1,7 @@
 """GraphSAGE over every relation."""
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -26,6 +28,6 @@ class SAGE(nn.Module):
 
     def forward(self, graph: FusionGraph) -> FusionGraph:
         """Passes messages once."""
-        maps = [own.get_parameter("weight").t() for own in self.neighbour]
+        maps = [cast(nn.Linear, own).weight.t() for own in self.neighbour]
         out = self.own(graph, graph.x)
         return graph.replace(x=out + aggregate_mapped(graph, graph.x, torch.stack(maps)) if maps else out)
