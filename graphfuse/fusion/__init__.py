@@ -14,11 +14,15 @@ from graphfuse.core.schema import Schema
 from graphfuse.fusion.attention import Attention
 from graphfuse.fusion.concat import Concat
 from graphfuse.fusion.cross_transformer import CrossTransformer
+from graphfuse.fusion.film_fusion import FilmFusion
+from graphfuse.fusion.gated import Gated
 from graphfuse.fusion.hgt import HGT
+from graphfuse.fusion.low_rank import LowRank
 from graphfuse.fusion.relation_gate import RelationGate
 from graphfuse.fusion.rgcn import RGCN
 from graphfuse.fusion.sage import SAGE
 from graphfuse.fusion.stack import Stack
+from graphfuse.fusion.tensor import TensorFusion
 from graphfuse.fusion.weighted import Weighted
 
 
@@ -33,6 +37,10 @@ FUSIONS: dict[str, Callable[..., nn.Module]] = {
     "weighted": Weighted,
     "attention": Attention,
     "cross_transformer": CrossTransformer,
+    "gated": Gated,
+    "film_fusion": FilmFusion,
+    "tensor": TensorFusion,
+    "low_rank": LowRank,
     "sage": partial(Stack, SAGE),
     "rgcn": partial(Stack, RGCN),
     "hgt": partial(Stack, HGT),
