@@ -12,12 +12,14 @@ from torch import nn
 
 from graphfuse.core.schema import Schema
 from graphfuse.fusion.attention import Attention
+from graphfuse.fusion.bottleneck import Bottleneck
 from graphfuse.fusion.concat import Concat
 from graphfuse.fusion.cross_transformer import CrossTransformer
 from graphfuse.fusion.film_fusion import FilmFusion
 from graphfuse.fusion.gated import Gated
 from graphfuse.fusion.hgt import HGT
 from graphfuse.fusion.low_rank import LowRank
+from graphfuse.fusion.perceiver import Perceiver
 from graphfuse.fusion.relation_gate import RelationGate
 from graphfuse.fusion.rgcn import RGCN
 from graphfuse.fusion.sage import SAGE
@@ -41,6 +43,8 @@ FUSIONS: dict[str, Callable[..., nn.Module]] = {
     "film_fusion": FilmFusion,
     "tensor": TensorFusion,
     "low_rank": LowRank,
+    "bottleneck": Bottleneck,
+    "perceiver": Perceiver,
     "sage": partial(Stack, SAGE),
     "rgcn": partial(Stack, RGCN),
     "hgt": partial(Stack, HGT),
