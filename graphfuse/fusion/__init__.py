@@ -18,7 +18,9 @@ from graphfuse.fusion.cross_transformer import CrossTransformer
 from graphfuse.fusion.film_fusion import FilmFusion
 from graphfuse.fusion.gated import Gated
 from graphfuse.fusion.hgt import HGT
+from graphfuse.fusion.late import Late
 from graphfuse.fusion.low_rank import LowRank
+from graphfuse.fusion.mixture import Mixture
 from graphfuse.fusion.perceiver import Perceiver
 from graphfuse.fusion.relation_gate import RelationGate
 from graphfuse.fusion.rgcn import RGCN
@@ -45,6 +47,10 @@ FUSIONS: dict[str, Callable[..., nn.Module]] = {
     "low_rank": LowRank,
     "bottleneck": Bottleneck,
     "perceiver": Perceiver,
+    "mixture": Mixture,
+    "late": Late,
+    "stacking": partial(Late, how="stacking"),
+    "evidential": partial(Late, how="evidential"),
     "sage": partial(Stack, SAGE),
     "rgcn": partial(Stack, RGCN),
     "hgt": partial(Stack, HGT),
