@@ -39,7 +39,9 @@ def train(
     split, a model card (README.md), run.json and report.html. A run that was killed goes on with --resume and ends with
     the same weights.
 
-    Fusions: concat, weighted, attention, cross_transformer (no graph); sage, rgcn, hgt, relation_gate, pyg (graph).
+    Fusions: concat, weighted, attention, cross_transformer, gated, film_fusion, tensor, low_rank, bottleneck,
+    perceiver, mixture, late, stacking, evidential (no graph); gcn, gin, sage, rgcn, gat, gatv2, graph_transformer,
+    han, film, hgt, relation_gate, pyg (graph).
     """
     from graphfuse import study
     from graphfuse.core.machine import peak_memory

@@ -1,4 +1,4 @@
-"""What several fusions are made of: one linear map a kind, pooling of nodes to one vector a sample."""
+"""What several fusions are made of: one linear map a kind, pooling of nodes to one vector a sample, deeper vectors."""
 
 from __future__ import annotations
 
@@ -108,6 +108,34 @@ class Pooling(nn.Module):
         share = segment_softmax(self.score(x), graph.cells, size)
         pooled = segment(share * x, graph.cells, size)
         return pooled.view(len(graph), len(graph.offsets), -1), graph.offsets.diff(dim=1).t() > 0
+
+
+class KindMaps(nn.Module):
+    """A linear map of its own for each kind's vector: ``[B, K, dim] -> [B, K, out]``."""
+
+    def __init__(self, kinds: int, dim: int, out: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(kinds, dim, out))
+        self.bias = nn.Parameter(torch.zeros(kinds, out))
+        for weight in self.weight:
+            nn.init.xavier_uniform_(weight)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Maps each kind's vectors by its own map."""
+        return torch.einsum("bkd,kde->bke", vectors, self.weight) + self.bias
+
+
+class Deepen(nn.ModuleList):
+    """``layers - 1`` times ``vector + f(vector)``, ``[n, dim] -> [n, dim]``: what follows a join of kinds."""
+
+    def __init__(self, dim: int, layers: int):
+        super().__init__(feed_forward(dim) for _ in range(layers - 1))
+
+    def forward(self, vector: Tensor) -> Tensor:
+        """Refines a vector a row."""
+        for block in self:
+            vector = vector + block(vector)
+        return vector
 
 
 class Readout(nn.Module):
