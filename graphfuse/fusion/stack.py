@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,3 +49,10 @@ class Stack(nn.Module):
             graph = graph.replace(x=graph.x + x if self.residual else x)
         graph = graph.replace(x=self.norms[-1](graph.x))
         return Fused(graph, self.readout(graph))
+
+
+def as_fusion(make: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """A fusion as it is; a layer, which is one that takes no ``layers`` (nor any option whatever), in a ``Stack``."""
+    taken = inspect.signature(make).parameters.values()
+    whole = any(each.name == "layers" or each.kind is each.VAR_KEYWORD for each in taken)
+    return make if whole else partial(Stack, make)
