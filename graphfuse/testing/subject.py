@@ -110,7 +110,8 @@ def close_fused(what: str, found: Fused, expected: Fused, bound: float = BOUND) 
 
 def furthest(offs: Iterable[float]) -> str:
     """What a check that compared results says of them."""
-    return f"off by at most {max(offs):.0e}"
+    worst = max(offs)
+    return f"off by at most {worst:.0e}" if worst else "equal"
 
 
 def finite(what: str, result: Fused) -> None:

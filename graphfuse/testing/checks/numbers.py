@@ -69,7 +69,7 @@ def gradients_are_right(subject: Subject) -> str:
     weights = list(module.parameters())
     offs = [_off_slope(what, value, parts, rng)
             for what, parts in (("states", [x]), ("weights", weights)) if parts for _ in range(3)]  # fmt: skip
-    return f"{furthest(offs)} along 3 directions of the states and 3 of {len(weights)} weights"
+    return f"{furthest(offs)}, along 3 directions of the states and 3 of {len(weights)} weights"
 
 
 def _off_slope(what: str, value: Callable[[], Tensor], inputs: Sequence[Tensor], rng: torch.Generator) -> float:
