@@ -27,12 +27,13 @@ _HOMES = {
     "graphfuse.training": ("Comparison", "History", "compare", "evaluate", "fit"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_ROOMS = ("core", "edges", "encoders", "explain", "fusion", "heads", "kg", "report", "study", "tables", "training")
+_ROOMS = ("core", "edges", "encoders", "explain", "fusion", "heads", "kg", "report", "study", "tables", "testing",
+          "training")  # fmt: skip
 
 __all__ = sorted([*_HOME, *_ROOMS])
 
 if TYPE_CHECKING:
-    from graphfuse import core, edges, encoders, explain, fusion, heads, kg, report, study, tables, training
+    from graphfuse import core, edges, encoders, explain, fusion, heads, kg, report, study, tables, testing, training
     from graphfuse.core.answer import Answer
     from graphfuse.core.attention import attend
     from graphfuse.core.errors import InputError

@@ -1,4 +1,4 @@
-"""docs/tables.md is true: its examples are specs, and it names every key with its default."""
+"""docs/tables.md and docs/adding_a_part.md are true: keys with their defaults, checks with their claims."""
 
 import inspect
 import json
@@ -11,8 +11,10 @@ import pytest
 from graphfuse.encoders import ENCODERS
 from graphfuse.tables.parts import Fusion
 from graphfuse.tables.spec import METRICS, SHARES, Rows, Spec, Target, Training
+from graphfuse.testing import CHECKS
 
-PAGE = (Path(__file__).parents[1] / "docs" / "tables.md").read_text("utf-8")
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = (DOCS / "tables.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 NAMED = {"separator": '";"', "shares": json.dumps(list(SHARES)), "metric": "the task's first"}
 
@@ -56,3 +58,10 @@ def test_every_option_of_an_encoder_is_named_with_its_default(name):
 
 def test_every_metric_is_named():
     assert {name for metrics in METRICS.values() for name in metrics} <= set(re.findall(r"[a-z_0-9]+", PAGE))
+
+
+def test_the_list_of_checks_is_that_of_the_library():
+    page = (DOCS / "adding_a_part.md").read_text("utf-8")
+    told = page.split("<!-- checks -->")[1].split("<!-- /checks -->")[0]
+    rows = [f"| `{name}` | {check.__doc__.strip().replace('``', '`')} |" for name, check in CHECKS.items()]
+    assert told.strip() == "\n".join(["| check | claim |", "| --- | --- |", *rows])

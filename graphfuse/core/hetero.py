@@ -4,14 +4,24 @@ PyG's ``Batch`` takes the node types from the first graph of a list and drops th
 (torch-geometric issue 10801); here every kind of the batch is carried over, with zero rows if it has none.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
-from graphfuse.core.sample import Batch
+from graphfuse.core.sample import Batch, Relation
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A target that PyG's ``Batch`` leaves alone: it rounds numbers to float32, joins tensors and drops ``None``."""
+
+    value: Any
 
 
 def to_hetero_data(batch: Batch) -> HeteroData:
@@ -19,8 +29,9 @@ def to_hetero_data(batch: Batch) -> HeteroData:
 
     ``data[kind].x [N_kind, width]``, ``.batch [N_kind]``, ``.ptr [B + 1]`` and ``.span [N_kind, 2]`` where given;
     ``data[relation].edge_index [2, E]`` and ``.edge_weight [E]`` where given; ``data.name`` and ``data.target``, one a
-    sample. A batch of one sample is as a graph that PyG batches: no ``.batch`` and ``.ptr``, bare name and target, and
-    a ``.span`` of every kind, NaN where none is given, since PyG joins only fields that all graphs have.
+    sample. A batch of one sample is as a graph that PyG batches: no ``.batch`` and ``.ptr``, a bare name, a target
+    that is bare if it is text and else in a :class:`Kept`, and a ``.span`` of every kind, NaN where none is given,
+    since PyG joins only fields that all graphs have.
     """
     data, several = HeteroData(), len(batch) > 1
     for kind, x in batch.nodes.items():
@@ -36,15 +47,18 @@ def to_hetero_data(batch: Batch) -> HeteroData:
         if relation in batch.weights:
             data[relation].edge_weight = batch.weights[relation]
     data.name = list(batch.names) if several else batch.names[0]
-    data.target = list(batch.targets) if several else next(iter(batch.targets), None)
+    target = next(iter(batch.targets), None)
+    alone = target if isinstance(target, str) else Kept(target)
+    data.target = list(batch.targets) if several else alone
     return data
 
 
 def from_hetero_data(data: HeteroData) -> Batch:
-    """One ``HeteroData`` (a sample named ``"0"``) or a batch of them, from :func:`to_hetero_data` or PyG's ``Batch``.
+    """One ``HeteroData`` (a sample named ``"0"``) or a batch, from :func:`to_hetero_data`, PyG's ``Batch`` or loader.
 
     Raises:
-        InputError: A node type has no ``x``, or a batch of several graphs does not say to which a node belongs.
+        InputError: A node type has no ``x``; a batch of several graphs does not say to which a node belongs; an edge
+            has an end that is not there, or ends in two samples.
     """
     size = _size(data)
     nodes, offsets, spans = {}, {}, {}
@@ -56,10 +70,13 @@ def from_hetero_data(data: HeteroData) -> Batch:
         offsets[kind] = _offsets(kind, store, size)
         if "span" in store and not store.span.isnan().all():
             spans[kind] = store.span
-    links = {relation: data[relation].edge_index for relation in data.edge_types}
     weights = {r: data[r].edge_weight for r in data.edge_types if "edge_weight" in data[r]}
     names = tuple(str(name) for name in _listed(data, "name", [str(place) for place in range(size)]))
-    targets = tuple(_listed(data, "target", [None] * size))
+    found = _listed(data, "target", [None] * size)
+    targets = tuple(target.value if isinstance(target, Kept) else target for target in found)
+    links = {relation: data[relation].edge_index for relation in data.edge_types}
+    for relation, pairs in links.items():
+        _check_edges(relation, pairs, offsets, names)
     return Batch(names, nodes, offsets, links, spans, weights, targets)
 
 
@@ -85,6 +102,36 @@ def _offsets(kind: str, store: Any, size: int) -> Tensor:
     if size > 1:
         raise InputError(f"HeteroData: node type {kind!r} has neither 'ptr' nor 'batch', so its samples are unknown.")
     return torch.tensor([0, len(store.x)])
+
+
+def _check_edges(relation: Relation, pairs: Tensor, offsets: Mapping[str, Tensor], names: Sequence[str]) -> None:
+    """Raises ``InputError`` where an edge does not join two nodes of one sample."""
+    if pairs.ndim != 2 or pairs.shape[0] != 2 or pairs.is_floating_point() or pairs.dtype == torch.bool:
+        found = f"{str(pairs.dtype).removeprefix('torch.')} {list(pairs.shape)}"
+        raise InputError(f"HeteroData, edge type {relation}: 'edge_index' is not integers [2, E] but {found}.")
+    kinds = (relation[0], relation[2])
+    for kind in kinds:
+        if kind not in offsets:
+            raise InputError(f"HeteroData: edge type {relation} joins node type {kind!r}, which the data lacks."
+                             f"{did_you_mean(kind, offsets)}")  # fmt: skip
+    owners = torch.stack([torch.searchsorted(offsets[kind], rows.contiguous(), right=True) - 1
+                          for kind, rows in zip(kinds, pairs)])  # fmt: skip
+    outside = (owners < 0) | (owners >= len(names))
+    wrong = outside.any(0) | (owners[0] != owners[1])
+    if not wrong.any():
+        return
+    at = int(wrong.nonzero()[0])
+    if outside[:, at].any():
+        end = int(outside[1, at] & ~outside[0, at])
+        sample = int(owners[1 - end, at].clamp(0, len(names) - 1))  # the other end says which, if it is inside
+        first, stop = offsets[kinds[end]][sample : sample + 2].tolist()
+        row = int(pairs[end, at]) - first
+        raise InputError(f"HeteroData, sample {names[sample]!r}, edge type {relation}: row {row} is out of range, the "
+                         f"sample has {stop - first} nodes of type {kinds[end]!r}.")  # fmt: skip
+    ends = [f"row {int(row - offsets[kind][owner])} of sample {names[int(owner)]!r}"
+            for kind, row, owner in zip(kinds, pairs[:, at], owners[:, at])]  # fmt: skip
+    raise InputError(f"HeteroData, edge type {relation}: edge {at} joins {' to '.join(ends)}; an edge stays within a "
+                     "sample, so an id of one of them was out of its range.")  # fmt: skip
 
 
 def _listed(data: HeteroData, key: str, default: list) -> list:

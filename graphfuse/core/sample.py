@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 
 if TYPE_CHECKING:
+    from networkx import MultiDiGraph
     from torch_geometric.data import HeteroData
 
     from graphfuse.core.schema import Schema
@@ -55,6 +56,24 @@ class Sample:
             spans={k: x for k, x in self.spans.items() if k not in kinds},
             weights={r: x for r, x in self.weights.items() if kept(r)},
         )
+
+    def to_networkx(self, schema: Schema | None = None, states: Mapping[str, Tensor] | None = None) -> MultiDiGraph:
+        """As a ``networkx.MultiDiGraph`` of plain values, to look at or to draw.
+
+        Nodes are ``(kind, row)`` with ``kind``, ``x`` and, where given, ``span``; edges have ``relation``, its name,
+        and, where given, ``weight``; the graph has ``name`` and ``target``.
+
+        Args:
+            schema: Lays its relations too (all pairs, nearest, ...); the sample's own links alone if left out.
+            states: kind -> ``[n, d]``, of one width, that ``Nearest`` compares, as a model's projections; if left out,
+                the features, filled up with zeros where kinds differ in width.
+
+        Raises:
+            InputError: As :func:`collate`, which checks the sample.
+        """
+        from graphfuse.core.networks import to_networkx
+
+        return to_networkx(self, schema, states)
 
 
 @dataclass(frozen=True)
@@ -175,6 +194,16 @@ def collate(samples: Sequence[Sample], schema: Schema) -> Batch:
     return Batch(names, nodes, offsets, links, spans, weights, targets)
 
 
+def check_relation(name: str, relation: Any, kinds: Iterable[str]) -> None:
+    """Raises ``InputError`` where links of a sample are not between two of these kinds."""
+    if not (isinstance(relation, tuple) and len(relation) == 3):
+        raise InputError(f"Sample {name!r} has links under {relation!r}; expected (source kind, name, target kind).")
+    for kind in (relation[0], relation[2]):
+        if kind not in kinds:
+            raise InputError(f"Sample {name!r} has links {relation}, which join kind {kind!r}; there is no such kind."
+                             f"{did_you_mean(kind, kinds)}")  # fmt: skip
+
+
 def _check_names_of_parts(samples: Sequence[Sample], schema: Schema) -> None:
     given = set(schema.given)
     for sample in samples:
@@ -184,7 +213,8 @@ def _check_names_of_parts(samples: Sequence[Sample], schema: Schema) -> None:
                     raise InputError(f"Sample {sample.name!r} has {what} of kind {kind!r}, which the schema lacks."
                                      f"{did_you_mean(kind, schema.kinds)}")  # fmt: skip
         wrong = next((r for r, pairs in sample.links.items() if r not in given and pairs.numel()), None)
-        if wrong:
+        if wrong is not None:
+            check_relation(sample.name, wrong, schema.kinds)
             raise InputError(f"Sample {sample.name!r} has links {wrong}, for which the schema has no "
                              f"gf.Linked{wrong}.{did_you_mean(str(wrong), map(str, given))}")  # fmt: skip
         for relation in sample.weights:

@@ -12,7 +12,7 @@ from torch import Tensor
 from graphfuse.core.catalog import did_you_mean, look_up
 from graphfuse.core.errors import InputError
 from graphfuse.core.relations import AllPairs, Linked, relations_of
-from graphfuse.core.sample import Batch, Relation, Sample
+from graphfuse.core.sample import Batch, Relation, Sample, check_relation
 
 if TYPE_CHECKING:
     from graphfuse.core.graph import FusionGraph
@@ -94,9 +94,14 @@ class Schema:
 
     @classmethod
     def infer(cls, samples: Iterable[Sample]) -> Schema:
-        """Kinds and widths as found (all samples are read); all pairs between and within all kinds; links as given."""
+        """Kinds and widths as found (all samples are read); all pairs between and within all kinds; links as given.
+
+        Raises:
+            InputError: No sample has a node, or links join a kind that no sample has; names the first that has them.
+        """
         kinds: dict[str, int] = {}
         linked: dict[Relation, bool] = {}
+        first: dict[Relation, str] = {}  # the sample that brings a relation first, for an error
         for sample in samples:
             for kind, x in sample.nodes.items():
                 if len(x):
@@ -104,6 +109,9 @@ class Schema:
             for relation, pairs in sample.links.items():
                 if pairs.numel():
                     linked[relation] = linked.get(relation, False) or relation in sample.weights
+                    first.setdefault(relation, sample.name)
+        for relation, name in first.items():
+            check_relation(name, relation, kinds)
         every = [AllPairs(source, target) for source in kinds for target in kinds]
         return cls(kinds, [*every, *(Linked(*r, weighted=weighted) for r, weighted in linked.items())])
 

@@ -95,7 +95,7 @@ class GatedLayer(nn.Module):
 
     def forward(self, graph: FusionGraph, mass: Tensor | None, asked: Tensor) -> tuple[FusionGraph, Tensor | None]:
         """Passes messages once; ``mass [N, 1]`` once nodes are grounded, ``asked [B, d]``."""
-        value = self.value(self.norms[0](graph.x))  # [N, d]
+        value = self.value(self.norms[0](graph.x)).to(graph.x.dtype)  # [N, d], summed so also under autocast
         gate = self.gate(asked).view(len(graph), -1, value.shape[1])[:, : len(graph.relations)]  # [B, R, d]
         if mass is None or self.open is None or self.mark is None:
             x = graph.x + aggregate(graph, value, reduce="sum", gate=gate)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -95,3 +97,10 @@ class FeedForward(nn.Module):
         """Each row by itself."""
         deep: Tensor = self.maps(self.norm(x))
         return x + deep
+
+
+def as_fusion(make: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """A fusion as it is; a layer, which is one that takes no ``layers`` (nor any option whatever), in a ``Stack``."""
+    taken = inspect.signature(make).parameters.values()
+    whole = any(each.name == "layers" or each.kind is each.VAR_KEYWORD for each in taken)
+    return make if whole else partial(Stack, make)

@@ -19,6 +19,7 @@ from graphfuse.core.graph import FusionGraph, lay
 from graphfuse.core.sample import Batch, Sample, collate
 from graphfuse.core.schema import Schema
 from graphfuse.fusion import FUSIONS
+from graphfuse.fusion.stack import as_fusion
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,8 @@ class FusionModel(nn.Module):
     Args:
         schema: Kinds, widths and edge builders of the samples.
         head: A description from ``gf.heads``, such as ``gf.heads.Classify(labels)``.
-        fusion: A name in ``gf.FUSIONS``, or a class or function called ``(dim, schema, layers=.., **options)``.
+        fusion: A name in ``gf.FUSIONS``, or a class or function of your own: a fusion, called ``(dim, schema,
+            layers=.., **options)``, or a layer, called ``(dim, schema, **options)``, which is stacked.
         dim: Width of the node states.
         layers: Of the fusion.
         rules: Reserved for the rule layer, which this version does not have.
@@ -75,7 +77,6 @@ class FusionModel(nn.Module):
         if rules is not None:
             raise InputError("FusionModel: this version has no rule layer; leave out rules.")
         self.schema, self.head = schema, head
-        make = look_up(FUSIONS, fusion, "fusion") if isinstance(fusion, str) else fusion
         self.settings = {"fusion": fusion, "dim": dim, "layers": layers, "dropout": dropout, **options}
         self.encoders = nn.ModuleDict()
         for kind, encoder in (encoders or {}).items():
@@ -83,7 +84,7 @@ class FusionModel(nn.Module):
         self.project = nn.ModuleList(self._projection(kind, dim) for kind in schema.kinds)
         self.hub = nn.Parameter(torch.randn(len(schema.hubs), dim) * dim**-0.5)
         self.dropout = nn.Dropout(dropout)
-        self.fusion = make(dim, schema, layers=layers, **options)
+        self.fusion = find_fusion(fusion)(dim, schema, layers=layers, **options)
         self.readout = head.build(dim, schema)
         self.register_buffer("temperature", torch.ones(()))
 
@@ -156,6 +157,18 @@ class FusionModel(nn.Module):
         from graphfuse.model.folder import push
 
         return push(self, repository, **options)
+
+
+def find_fusion(fusion: str | Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """What makes a fusion, called ``(dim, schema, layers=.., **options)``, by its name or from the caller's own part.
+
+    Raises:
+        InputError: There is no fusion of that name, or a module that is made already came.
+    """
+    if isinstance(fusion, nn.Module):
+        raise InputError(f"The fusion is a {type(fusion).__name__} that is made already; give what makes it, the class "
+                         "or a function (dim, schema) -> module.")  # fmt: skip
+    return as_fusion(look_up(FUSIONS, fusion, "fusion") if isinstance(fusion, str) else fusion)
 
 
 def _trained(kind: str, encoder: Any, schema: Schema) -> str:

@@ -104,13 +104,13 @@ def _fusion(spec: Spec) -> list[str]:
 
     from graphfuse.core.relations import AllPairs
     from graphfuse.core.schema import Schema
-    from graphfuse.fusion import FUSIONS
+    from graphfuse.model import find_fusion
 
     kinds, plan = [node.kind for node in spec.nodes], spec.fusion
     schema = Schema(dict.fromkeys(kinds, 1), [AllPairs(source, target) for source in kinds for target in kinds])
     try:
         with torch.device("meta"):
-            FUSIONS[plan.name](plan.dim, schema, layers=plan.layers, **plan.options)
+            find_fusion(plan.name)(plan.dim, schema, layers=plan.layers, **plan.options)
     except InputError as error:
         return [f"{spec.path}: [fusion] {error}"]
     return []

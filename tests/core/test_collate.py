@@ -203,6 +203,18 @@ def test_links_that_are_no_pairs_of_integers_are_named(pairs, found):
     assert text == f"Sample 'case/7', links {NEXT}: not integers [2, e] but {found}."
 
 
+def test_links_that_join_an_unknown_kind_are_named_with_the_nearest():
+    wrong = ("entity", "next", "entities")
+    text = error_of(simple(links={wrong: torch.zeros(2, 1).long()}))
+    assert text.startswith(f"Sample 'case/7' has links {wrong}, which join kind 'entities'; there is no such kind. Did")
+    assert "'entity'" in text
+
+
+def test_links_under_a_bare_name_say_what_is_expected():
+    text = error_of(simple(links={"next": torch.zeros(2, 1).long()}))
+    assert text == "Sample 'case/7' has links under 'next'; expected (source kind, name, target kind)."
+
+
 def test_an_unknown_relation_is_named_with_the_builder_that_it_needs():
     wrong = ("entity", "nxt", "entity")
     text = error_of(simple(links={wrong: torch.zeros(2, 1).long()}))

@@ -7,6 +7,7 @@ import torch_geometric
 from torch.testing import assert_close
 from torch_geometric.data import Batch as PyGBatch
 from torch_geometric.data import HeteroData
+from torch_geometric.loader import DataLoader
 
 import graphfuse as gf
 
@@ -71,6 +72,38 @@ def test_pyg_batches_our_single_graphs_also_where_only_some_have_spans():
     assert contract.same_samples(theirs.samples(), samples)
 
 
+@pytest.mark.parametrize("head", contract.TARGETS)
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_what_pygs_loader_makes_of_our_single_graphs_is_our_batch(head, size):
+    """The samples lack each kind and each pair of kinds; their graphs carry all kinds, with zero rows if need be."""
+    samples = contract.targeted(head)
+    batches = list(DataLoader(one_by_one(samples), batch_size=size))
+    for start, theirs in zip(range(0, len(samples), size), batches, strict=True):
+        assert_same(gf.Batch.from_hetero_data(theirs), gf.collate(samples[start : start + size], contract.schema()))
+
+
+@pytest.mark.parametrize("lacking", [("image",), ("text", "entity")])
+def test_a_kind_that_all_graphs_of_pygs_loader_lack_is_kept(lacking):
+    samples = [contract.sample(i, lacking) for i in range(3)]
+    (theirs,) = DataLoader(one_by_one(samples), batch_size=3)
+    assert_same(gf.Batch.from_hetero_data(theirs), gf.collate(samples, contract.schema()))
+
+
+TARGETS = [
+    (0.1, 0.2), (3, 4), (True, False), (None, None), (None, 0.5), ("a", None), ("a", ("a", "b")), ((), ("a",)),
+    (torch.tensor(0.1), torch.tensor([[1, 2]])), ({"a": 1.0}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("targets", TARGETS)
+def test_targets_come_back_from_pygs_loader_as_they_were(targets):
+    samples = [gf.Sample(f"s/{i}", contract.sample(i).nodes, target=target) for i, target in enumerate(targets)]
+    (theirs,) = DataLoader(one_by_one(samples), batch_size=2)
+    for found, target in zip(gf.Batch.from_hetero_data(theirs).targets, targets, strict=True):
+        assert type(found) is type(target)
+        assert torch.equal(found, target) if isinstance(target, torch.Tensor) else found == target
+
+
 def plain(one: gf.Sample) -> HeteroData:
     """A sample as people who use PyG write it: only the kinds that it has."""
     data = HeteroData()
@@ -99,13 +132,24 @@ def test_a_batch_of_pyg_whose_nodes_cannot_be_told_apart_is_refused():
         gf.Batch.from_hetero_data(PyGBatch.from_data_list([plain(one) for one in samples]))
 
 
-def test_pygs_batch_drops_the_kind_that_its_first_graph_lacks_and_ours_keeps_it():
+def pygs_batch(graphs: list[HeteroData]) -> HeteroData:
+    return PyGBatch.from_data_list(graphs)
+
+
+def loaded(graphs: list[HeteroData]) -> HeteroData:
+    (batch,) = DataLoader(graphs, batch_size=len(graphs))
+    return batch
+
+
+@pytest.mark.parametrize("joined", [pygs_batch, loaded])
+def test_pygs_batch_drops_the_kind_that_its_first_graph_lacks_and_ours_keeps_it(joined):
     """torch-geometric issue 10801."""
     samples = [contract.sample(0, ("image",)), contract.sample(1)]
-    ours = gf.collate(samples, contract.schema()).to_hetero_data()
-    assert len(ours["image"].x) == len(samples[1].nodes["image"])
-    assert ours["image"].batch.tolist() == [1] * len(samples[1].nodes["image"])
-    theirs = PyGBatch.from_data_list([plain(one) for one in samples])
+    singles = joined([gf.collate([one], contract.schema()).to_hetero_data() for one in samples])
+    for ours in (gf.collate(samples, contract.schema()).to_hetero_data(), singles):
+        assert len(ours["image"].x) == len(samples[1].nodes["image"])
+        assert ours["image"].batch.tolist() == [1] * len(samples[1].nodes["image"])
+    theirs = joined([plain(one) for one in samples])
     if "image" in theirs.node_types:
         pytest.skip(f"torch-geometric {torch_geometric.__version__} keeps the kind: its issue 10801 is mended")
     assert set(theirs.node_types) == {"text", "entity"}
@@ -138,4 +182,54 @@ def test_a_node_type_whose_samples_are_unknown_is_named():
     data = gf.collate(contract.samples(), contract.schema()).to_hetero_data()
     del data["image"].ptr, data["image"].batch
     with pytest.raises(gf.InputError, match="node type 'image' has neither 'ptr' nor 'batch'"):
+        gf.Batch.from_hetero_data(data)
+
+
+@pytest.mark.parametrize(("row", "end"), [(9, 0), (-1, 0), (7, 1)])
+def test_an_edge_to_a_node_that_is_not_there_is_named(row, end):
+    data = plain(gf.Sample("case/7", {"text": torch.ones(2, 6), "entity": torch.ones(4, 3)}))
+    data[contract.MENTIONS].edge_index = torch.tensor([[0, 1], [0, 1]])
+    data[contract.MENTIONS].edge_index[end, 1] = row
+    kind, many = (("text", 2), ("entity", 4))[end]
+    told = (rf"^HeteroData, sample 'case/7', edge type \('text', 'mentions', 'entity'\): row {row} is out of range, "
+            rf"the sample has {many} nodes of type '{kind}'\.$")  # fmt: skip
+    with pytest.raises(gf.InputError, match=told):
+        gf.Batch.from_hetero_data(data)
+
+
+def test_an_edge_to_a_node_that_is_not_there_is_named_in_a_batch():
+    data = gf.collate([contract.sample(i) for i in range(3)], contract.schema()).to_hetero_data()
+    data[contract.NEXT].edge_index[1, -1] = 1_000
+    many = len(contract.sample(2).nodes["entity"])
+    with pytest.raises(
+        gf.InputError, match=rf"sample 's/2', edge type .*: row \d+ is out of range, the sample has {many}"
+    ):
+        gf.Batch.from_hetero_data(data)
+
+
+def test_an_edge_from_one_sample_to_another_is_named():
+    """So does PyG join graphs of which one has an id that is out of its own range."""
+    graphs = [plain(gf.Sample(f"case/{i}", {"entity": torch.ones(2, 3)})) for i in range(2)]
+    for one, last in zip(graphs, (2, 1)):
+        one[contract.NEXT].edge_index = torch.tensor([[0, 1], [1, last]])
+    told = (r"^HeteroData, edge type \('entity', 'next', 'entity'\): edge 1 joins row 1 of sample 'case/0' to row 0 of "
+            r"sample 'case/1'; an edge stays within a sample")  # fmt: skip
+    with pytest.raises(gf.InputError, match=told):
+        gf.Batch.from_hetero_data(PyGBatch.from_data_list(graphs))
+
+
+def test_an_edge_type_of_an_unknown_node_type_is_named_with_the_nearest():
+    data = plain(gf.Sample("case/7", {"text": torch.ones(2, 6), "entity": torch.ones(4, 3)}))
+    data["text", "mentions", "entities"].edge_index = torch.tensor([[0], [0]])
+    with pytest.raises(
+        gf.InputError, match=r"joins node type 'entities', which the data lacks\. Did you mean 'entity'"
+    ):
+        gf.Batch.from_hetero_data(data)
+
+
+@pytest.mark.parametrize("pairs", [torch.zeros(2, 3), torch.zeros(3, 2).long(), torch.zeros(2, 3).bool()])
+def test_edges_that_are_no_pairs_of_integers_are_named(pairs):
+    data = plain(contract.sample(0))
+    data[contract.NEXT].edge_index = pairs
+    with pytest.raises(gf.InputError, match=r"edge type \('entity', 'next', 'entity'\): 'edge_index' is not integers"):
         gf.Batch.from_hetero_data(data)

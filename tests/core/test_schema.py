@@ -113,3 +113,10 @@ def test_an_unknown_direction_is_named(name):
 def test_a_hub_whose_name_is_taken_by_a_kind_of_the_samples_is_refused():
     with pytest.raises(gf.InputError, match="'image'"):
         gf.Schema(contract.KINDS, [gf.Hub("text", target="image")])
+
+
+def test_inferring_names_the_sample_whose_links_join_a_kind_that_no_sample_has():
+    samples = [contract.sample(0), gf.Sample("case/7", {"text": torch.ones(1, 6)},
+                                             {("text", "says", "entities"): torch.zeros(2, 1).long()})]  # fmt: skip
+    with pytest.raises(gf.InputError, match=r"^Sample 'case/7' has links .* join kind 'entities'; .* 'entity'"):
+        gf.Schema.infer(samples)
