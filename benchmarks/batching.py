@@ -2,35 +2,37 @@
 
 32 samples with kinds of 20, 49, 30 and 10 nodes (half more or less), width 128. ``complete``: every pair of nodes of
 every ordered pair of kinds, which we never list; ``listed``: the same, listed; ``nearest``: the 8 most like by cosine,
-in every ordered pair of kinds. Ratios are of medians from runs in turn in one process; edges are compared one by one.
+in every ordered pair of kinds; ``overlap``: nodes whose spans overlap. Ratios are of medians from runs in turn in one
+process; edges are compared one by one.
 """
 
+from __future__ import annotations
+
 import statistics
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 import graphfuse as gf
+from benchmarks.clock import in_turn
 from benchmarks.rows import row
 from graphfuse.core.graph import FusionGraph
 
 SIZES, WIDTH, SAMPLES, K = {"text": 20, "image": 49, "audio": 30, "entity": 10}, 128, 32, 8
-WAYS = {"complete": (gf.AllPairs, False), "listed": (gf.AllPairs, True), "nearest": (partial(gf.Nearest, k=K), True)}
 
 
 def run(name: str, out: Path, seeds: Iterable[int], quick: bool, command: str) -> list[dict[str, object]]:
     torch.set_num_threads(2)
     found = []
     seeds = list(seeds)
-    for name, (edges, listed) in WAYS.items():
-        pairs = nearest if name == "nearest" else complete
-        times = [measured(seed, edges, pairs, listed, 2 if quick else 5) for seed in seeds]
+    for name, way in WAYS.items():
+        times = [[statistics.median(own) for own in measured(make(seed), way, 2 if quick else 5)] for seed in seeds]
         for metric, values in {
             "times faster than HeteroData + Batch": [theirs / ours for ours, theirs in times],
             "milliseconds, ours": [1000 * ours for ours, _ in times],
@@ -45,21 +47,35 @@ def run(name: str, out: Path, seeds: Iterable[int], quick: bool, command: str) -
     return found
 
 
-def measured(seed: int, edges: Callable[..., Any], pairs: Callable, listed: bool, repeats: int) -> list[float]:
-    """Seconds of our way and of the stock one, on the samples of a seed, once their edges are found equal."""
-    samples = make(seed)
-    schema = gf.Schema(dict.fromkeys(SIZES, WIDTH), [edges(a, b) for a in SIZES for b in SIZES])
-    check(build(samples, schema)[0], stock(samples, pairs))
-    return timed([partial(build, samples, schema, listed), partial(stock, samples, pairs)], repeats)
+def measured(samples: Sequence[gf.Sample], way: Way, repeats: int) -> list[list[float]]:
+    """Seconds of our way and of the stock one, once their edges are found equal."""
+    if way.spans:
+        samples = [spanned(sample) for sample in samples]
+    schema = gf.Schema(dict.fromkeys(SIZES, WIDTH), [way.edges(a, b) for a in SIZES for b in SIZES])
+    check(build(samples, schema)[0], stock(samples, way.pairs))
+    return in_turn([partial(build, samples, schema, way.listed), partial(stock, samples, way.pairs)], repeats)
 
 
-def make(seed: int) -> list[gf.Sample]:
+def make(seed: int, sizes: Mapping[str, int] | None = None, many: int | None = None) -> list[gf.Sample]:
+    """Samples with about as many nodes of each kind as ``SIZES`` or ``sizes`` say, by chance half more or less."""
     g = torch.Generator().manual_seed(seed)
     samples = []
-    for number in range(SAMPLES):
-        counts = {kind: int(torch.randint(n // 2, n + n // 2 + 1, (), generator=g)) for kind, n in SIZES.items()}
+    for number in range(many or SAMPLES):
+        counts = {
+            kind: int(torch.randint(n // 2, n + n // 2 + 1, (), generator=g)) for kind, n in (sizes or SIZES).items()
+        }
         samples.append(gf.Sample(str(number), {k: torch.randn(n, WIDTH, generator=g) for k, n in counts.items()}))
     return samples
+
+
+def spanned(sample: gf.Sample) -> gf.Sample:
+    """The same sample with spans of up to 2 seconds within 20."""
+    g = torch.Generator().manual_seed(int(sample.name))
+    spans = {}
+    for kind, x in sample.nodes.items():
+        start = 20 * torch.rand(len(x), generator=g)
+        spans[kind] = torch.stack([start, start + 2 * torch.rand(len(x), generator=g)], 1)
+    return replace(sample, spans=spans)
 
 
 def build(samples: Sequence[gf.Sample], schema: gf.Schema, listed: bool = False) -> tuple[FusionGraph, list[Tensor]]:
@@ -69,9 +85,16 @@ def build(samples: Sequence[gf.Sample], schema: gf.Schema, listed: bool = False)
     return graph, [graph.edges(laid) for laid in graph.relations] if listed else []
 
 
-def stock(samples: Sequence[gf.Sample], pairs: Callable[[Tensor, Tensor, bool], Tensor]) -> Any:
+def stock(samples: Sequence[gf.Sample], pairs: Callable[[gf.Sample, str, str], Tensor]) -> Any:
     """The usual script: one ``HeteroData`` a sample with its edges, then PyG's ``Batch``."""
-    from torch_geometric.data import Batch, HeteroData
+    from torch_geometric.data import Batch
+
+    return Batch.from_data_list(hetero(samples, pairs))
+
+
+def hetero(samples: Sequence[gf.Sample], pairs: Callable[[gf.Sample, str, str], Tensor]) -> list[Any]:
+    """One ``HeteroData`` a sample with its edges."""
+    from torch_geometric.data import HeteroData
 
     graphs = []
     for sample in samples:
@@ -80,23 +103,49 @@ def stock(samples: Sequence[gf.Sample], pairs: Callable[[Tensor, Tensor, bool], 
             data[kind].x = x
         for a in SIZES:
             for b in SIZES:
-                data[a, "to", b].edge_index = pairs(sample.nodes[a], sample.nodes[b], a == b)
+                data[a, "to", b].edge_index = pairs(sample, a, b)
         graphs.append(data)
-    return Batch.from_data_list(graphs)
+    return graphs
 
 
-def complete(source: Tensor, target: Tensor, same: bool) -> Tensor:
-    n, m = len(source), len(target)
+def complete(sample: gf.Sample, source: str, target: str) -> Tensor:
+    n, m = len(sample.nodes[source]), len(sample.nodes[target])
     return torch.stack([torch.arange(n).repeat_interleave(m), torch.arange(m).repeat(n)])
 
 
-def nearest(source: Tensor, target: Tensor, same: bool) -> Tensor:
-    likeness = normalize(target.double(), dim=1) @ normalize(source.double(), dim=1).T
-    if same:
+def nearest(sample: gf.Sample, source: str, target: str) -> Tensor:
+    there, here = (normalize(sample.nodes[kind].double(), dim=1) for kind in (source, target))
+    likeness = here @ there.T
+    if source == target:
         likeness.fill_diagonal_(-torch.inf)
-    k = min(K, len(source) - same)
+    k = min(K, len(there) - (source == target))
     chosen = likeness.topk(k, 1).indices
-    return torch.stack([chosen.flatten(), torch.arange(len(target)).repeat_interleave(k)])
+    return torch.stack([chosen.flatten(), torch.arange(len(here)).repeat_interleave(k)])
+
+
+def overlap(sample: gf.Sample, source: str, target: str) -> Tensor:
+    there, here = sample.spans[source], sample.spans[target]
+    meet = (there[:, :1] < here[:, 1]) & (here[:, 0] < there[:, 1:])  # [S, T]
+    if source == target:
+        meet.fill_diagonal_(False)
+    return meet.nonzero().T
+
+
+class Way(NamedTuple):
+    """How edges are made: by ``edges(source, target)`` with us, by ``pairs(sample, source, target)`` in a script."""
+
+    edges: Callable[..., Any]
+    pairs: Callable[[gf.Sample, str, str], Tensor]
+    listed: bool = True
+    spans: bool = False
+
+
+WAYS = {
+    "complete": Way(gf.AllPairs, complete, listed=False),
+    "listed": Way(gf.AllPairs, complete),
+    "nearest": Way(partial(gf.Nearest, k=K), nearest),
+    "overlap": Way(gf.Overlap, overlap, spans=True),
+}
 
 
 def check(graph: FusionGraph, theirs: Any) -> None:
@@ -118,16 +167,5 @@ def check(graph: FusionGraph, theirs: Any) -> None:
 
 def ordered(pairs: Tensor) -> Tensor:
     """The same edges by source, then target."""
-    return pairs[:, (pairs[0] * (int(pairs.max()) + 1) + pairs[1]).argsort()]
-
-
-def timed(ways: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Median seconds of each way, run in turn after a warm-up."""
-    seen: list[list[float]] = [[] for _ in ways]
-    for turn in range(repeats + 1):
-        for way, own in zip(ways, seen):
-            start = time.perf_counter()
-            way()
-            if turn:
-                own.append(time.perf_counter() - start)
-    return [statistics.median(own) for own in seen]
+    pairs = pairs[:, pairs[1].argsort()]
+    return pairs[:, pairs[0].argsort(stable=True)]

@@ -1,7 +1,7 @@
 """Runs a benchmark by name and writes its rows.
 
 A benchmark is a function ``run(name, out, seeds, quick, command) -> rows`` of a module of this folder; those
-that train models take ``jobs`` too.
+that train models take ``jobs`` too, and ``speed`` the ``device``, the rows of which are a file of their own.
 """
 
 import argparse
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "batching": "building a batch, against one HeteroData a sample and PyG's Batch",
     "survival": "training killed at random moments and taken up again, compared bit for bit",
     "features": "features of texts and pictures read from the cache, against computing them",
+    "speed": "layers, batches and training against PyG: time and memory",
     "slake_en": "medical questions about pictures, English",
     "slake_zh": "medical questions about pictures, Chinese",
     "vqa_rad": "questions about radiology, the published split, which leaks",
@@ -30,9 +31,9 @@ BENCHMARKS = {
     "recipes_zh": "category of Chinese dishes from words and pictures",
     "cremad_votes": "emotion from judgements of voice and of face",
 }
-OWN = ("atlas", "batching", "survival", "features")
+OWN = ("atlas", "batching", "survival", "features", "speed")
 """Those with a module of their name; all others are tables, in ``benchmarks.tables``."""
-TIMED = ("batching", "survival", "features")
+TIMED = ("batching", "survival", "features", "speed")
 """Those that go one at a time, for they measure time or kill what runs."""
 
 
@@ -45,6 +46,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 0 (default 5)")
     parser.add_argument("--quick", action="store_true", help="a small size; its rows are written beside, not in place")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each, where models are trained")
+    parser.add_argument("--device", default=None, help="of speed alone: cpu (default) or cuda")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON lines")
     parser.add_argument("--out", type=Path, default=None, help="folder of the runs (default runs/bench-NAME)")
     options = parser.parse_args(words)
@@ -54,6 +56,10 @@ def main(words: list[str]) -> int:
             raise InputError(f"--seeds is {options.seeds}; it must be at least 1.")
         if options.name in TIMED and options.jobs != 1:
             raise InputError(f"--jobs: {options.name} goes one at a time; leave it out.")
+        if options.device is not None and options.name != "speed":
+            raise InputError(f"--device: {options.name} has no choice of it, speed alone has; leave it out.")
+        if options.device not in (None, "cpu", "cuda"):
+            raise InputError(f"--device is {options.device!r}; it may be cpu or cuda.")
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -62,12 +68,14 @@ def main(words: list[str]) -> int:
     out = options.out or Path("runs") / f"bench-{options.name}{'-quick' if options.quick else ''}"
     command = f"python -m benchmarks.run {' '.join(words)}"
     more = {} if options.name in TIMED else {"jobs": options.jobs}
+    if options.name == "speed":
+        more = {"device": options.device or "cpu"}
     try:
         found = module.run(options.name, out, range(options.seeds), options.quick, command, **more)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    path = rows.write(options.name, found, out if options.quick else rows.FOLDER)
+    path = rows.write(str(found[0]["task"]), found, out if options.quick else rows.FOLDER)
     for each in found:
         value = f"{each['mean']:.4g} ± {each['std']:.2g}"
         name = f"{each['task']:<14} {each['method']:<18} {each['metric']:<36}"
