@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from graphfuse.core.answer import Answer
 from graphfuse.core.catalog import did_you_mean, look_up
+from graphfuse.core.collate import collate
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
 from graphfuse.core.graph import FusionGraph, lay
-from graphfuse.core.sample import Batch, Sample, collate
+from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.fusion import FUSIONS
 

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from graphfuse.core.collate import collate
 from graphfuse.core.errors import InputError
 from graphfuse.core.progress import progress as progress_bar
-from graphfuse.core.sample import Batch, Sample, collate
+from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.seed import seeded
 from graphfuse.model import FusionModel
 from graphfuse.training import checkpoint
