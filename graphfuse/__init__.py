@@ -18,6 +18,7 @@ _HOMES = {
     "graphfuse.core.message": ("aggregate",),
     "graphfuse.core.collate": ("collate",),
     "graphfuse.core.sample": ("Batch", "Sample"),
+    "graphfuse.core.store": ("SampleStore",),
     "graphfuse.core.seed": ("seeded",),
     "graphfuse.edges": ("EDGES", "AllPairs", "Hub", "Linked", "Nearest", "Overlap", "Window"),
     "graphfuse.encoders": ("ENCODERS",),
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from graphfuse.core.sample import Batch, Sample
     from graphfuse.core.schema import Schema
     from graphfuse.core.seed import seeded
+    from graphfuse.core.store import SampleStore
     from graphfuse.edges import EDGES, AllPairs, Hub, Linked, Nearest, Overlap, Window
     from graphfuse.encoders import ENCODERS
     from graphfuse.fusion import FUSIONS, Stack

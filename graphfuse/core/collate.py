@@ -13,23 +13,29 @@ from torch import Tensor
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
+from graphfuse.core.relations import relations_of
 from graphfuse.core.sample import Batch, Relation, Sample
 
 if TYPE_CHECKING:
     from graphfuse.core.schema import Schema
 
 
-def collate(samples: Sequence[Sample], schema: Schema) -> Batch:
+def collate(samples: Sequence[Sample], schema: Schema, max_edges: int | None = None) -> Batch:
     """Joins samples kind by kind, checked against the schema.
+
+    With ``max_edges`` a batch that would have more edges is refused before anything is joined; pairs of relations that
+    join all of a sample's nodes count, and links. Those that other builders find are not known before.
 
     Raises:
         InputError: Names the sample and the kind or relation: no node at all, an unknown kind or relation, a wrong
-            width, a value that is not finite, a link out of range.
+            width, a value that is not finite, a link out of range; or more edges than allowed, and how many.
     """
     samples = list(samples)
     if not samples:
         raise InputError("There is no sample to collate; a batch needs at least one.")
     _check_names_of_parts(samples, schema)
+    if max_edges is not None:
+        _check_edges(samples, schema, max_edges)
     found = (x.dtype for s in samples for x in s.nodes.values() if x.is_floating_point())
     dtype = next(found, torch.get_default_dtype())
     nodes, spans, sizes = {}, {}, list[list[int]]()
@@ -71,6 +77,23 @@ def _check_names_of_parts(samples: Sequence[Sample], schema: Schema) -> None:
             if relation not in schema.weighted:
                 raise InputError(f"Sample {sample.name!r} has weights for {relation}, which the schema's gf.Linked "
                                  "does not expect; give it weighted=True.")  # fmt: skip
+
+
+def _check_edges(samples: Sequence[Sample], schema: Schema, most: int) -> None:
+    sizes = {kind: np.array([len(s.nodes.get(kind, ())) for s in samples]) for kind in schema.kinds}
+    sizes |= {kind: np.ones(len(samples), dtype=np.int64) for kind in schema.hubs}
+    edges = 0
+    for builder in schema.edges:
+        given = (builder.source, builder.name, builder.target)
+        found = int(sizes[builder.source] @ sizes[builder.target]) if builder.dense else 0
+        if given in schema.given:
+            found = sum(s.links[given].shape[-1] for s in samples if given in s.links)
+        edges += len(relations_of(builder)) * found
+    if edges > most:
+        nodes = sum(int(sizes[kind].sum()) for kind in schema.kinds)
+        raise InputError(f"A batch of {len(samples)} samples, from {samples[0].name!r} on, has {nodes} nodes and "
+                         f"{edges} edges; max_edges is {most}. Take fewer samples a batch (batch_size, batch_nodes), "
+                         "or allow more edges.")  # fmt: skip
 
 
 def _join_nodes(samples: Sequence[Sample], kind: str, width: int, dtype: torch.dtype) -> tuple[Tensor, list[int]]:

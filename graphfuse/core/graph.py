@@ -173,10 +173,10 @@ def pairs_within(graph: FusionGraph, source: str, target: str) -> Tensor:
     from_, into = (graph.schema.all_kinds.index(kind) for kind in (source, target))
     left, right = graph.counts[from_], graph.counts[into]  # [B]
     first = left.cumsum() + (graph.starts[from_] - left)
-    return runs(first.repeat(right), left.repeat(right), graph.starts[into]).to(graph.x.device)
+    return torch.from_numpy(runs(first.repeat(right), left.repeat(right), graph.starts[into])).to(graph.x.device)
 
 
-def runs(first: Ints, many: Ints, begin: int) -> Tensor:
+def runs(first: Ints, many: Ints, begin: int) -> Ints:
     """Pairs whose sources stand in a row: ``first[i]``, ``first[i] + 1``, ... (``many[i]`` of them) with ``begin + i``.
 
     Shape: ``first [n], many [n] -> int64 [2, E]``, sorted by target. In numpy, which repeats many times faster.
@@ -184,9 +184,9 @@ def runs(first: Ints, many: Ints, begin: int) -> Tensor:
     end = many.cumsum()
     number = np.arange(end[-1] if len(end) else 0)
     shift = first + many - end  # what to add to a pair's number to have its source
-    pairs = np.stack([shift, np.arange(begin, begin + len(many))]).repeat(many, axis=1)
+    pairs: Ints = np.stack([shift, np.arange(begin, begin + len(many))]).repeat(many, axis=1)
     pairs[0] += number
-    return torch.from_numpy(pairs)
+    return pairs
 
 
 def sorted_by_target(pairs: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor | None]:

@@ -85,6 +85,11 @@ class Batch:
         """The same batch with its tensors on a device; from pinned memory the copy runs beside what is computed."""
         return self._with_each(lambda x: x.to(device, non_blocking=non_blocking))
 
+    def without_features(self) -> Batch:
+        """Names, targets and sizes alone: what a head needs beside scores."""
+        nodes = {kind: x.new_empty(len(x), 0) for kind, x in self.nodes.items()}
+        return replace(self, nodes=nodes, links={}, spans={}, weights={})
+
     def pin_memory(self) -> Batch:
         """The same batch in memory from which an accelerator copies by itself."""
         return self._with_each(Tensor.pin_memory)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -10,6 +12,8 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph, runs
 from graphfuse.core.relations import Direction
 from graphfuse.core.sample import Batch
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -29,50 +33,63 @@ class Overlap:
     def __call__(self, graph: FusionGraph, batch: Batch) -> tuple[Tensor, None]:
         """Rows that meet, ``[2, E]``, sorted by target."""
         there, here = _spans(graph, batch, self.source), _spans(graph, batch, self.target)
-        # of sources in the order of their starts, those before ``first`` end too early, from ``stop`` on start too late
-        first = torch.searchsorted(there.ends, here.start, right=True)  # [B, T]
-        stop = torch.searchsorted(there.starts, here.end)
-        many = (stop - first).clamp(min=0).masked_fill(~(here.start < here.end), 0)
-        begin = torch.arange(len(batch), device=many.device)[:, None] * there.start.shape[1]
-        near, place = runs((first + begin).flatten().cpu().numpy(), many.flatten().cpu().numpy(), 0).to(many.device)
-        source = there.order.flatten()[near]
-        pairs = torch.stack([there.row.flatten()[source], here.row.flatten()[place]])
-        start, end = there.start.flatten()[source], there.end.flatten()[source]
-        return pairs[:, (end > here.start.flatten()[place]) & (start < end) & (pairs[0] != pairs[1])], None
+        first, many = np.empty_like(here.order), np.empty_like(here.order)
+        # of sources in the order of their starts, those before ``first`` end too early, those behind start too late
+        first[here.order] = there.ends.searchsorted(here.early)
+        many[here.order] = there.starts.searchsorted(here.late, side="right")
+        place, target = runs(first, (many - first).clip(min=0), 0)
+        source = there.order[place]
+        start, end, begin, stop = there.start[source], there.end[source], here.start[target], here.end[target]
+        meet = (start < stop) & (begin < end) & (start < end) & (begin < stop)
+        if self.source == self.target:
+            meet &= source != target
+        pairs = np.stack([source[meet] + graph.rows(self.source).start, target[meet] + graph.rows(self.target).start])
+        return torch.from_numpy(pairs).to(graph.x.device), None
 
 
 class _Spans(NamedTuple):
-    """A kind's spans in one block a sample, ``[B, M]`` each; a place that pads is the last and meets nothing."""
+    """A kind's spans, and on one axis of time on which each sample comes after the one before."""
 
-    start: Tensor
-    end: Tensor
-    row: Tensor
-    """Of ``graph.x``."""
-    order: Tensor
-    """The places of all blocks in the order of their starts."""
-    starts: Tensor
-    """In that order."""
-    ends: Tensor
-    """The last end so far in that order."""
+    start: Floats
+    end: Floats
+    order: npt.NDArray[np.int64]
+    """The nodes in the order of their starts on that axis, and so are:"""
+    starts: Floats
+    ends: Floats
+    """The last end so far."""
+    early: Floats
+    """Starts, a trifle earlier than they are: what is looked up on the axis, where times are rounded, is compared."""
+    late: Floats
+    """Ends, a trifle later."""
 
 
 def _spans(graph: FusionGraph, batch: Batch, kind: str) -> _Spans:
     """Made once a graph for all builders that read the kind's spans."""
     if (Overlap, kind) not in graph.laid_out:
-        rows, first = len(graph.of(kind)), graph.offsets[graph.schema.all_kinds.index(kind), :-1, None]
-        spans = batch.spans.get(kind, torch.full((rows, 2), torch.nan)).double()
+        spans = batch.spans.get(kind, torch.full((len(graph.of(kind)), 2), torch.nan)).cpu().double()
         lacking = spans.isnan().any(1).nonzero()
         if len(lacking):
             name = batch.names[int(graph.owner(kind)[lacking[0]])]
             raise InputError(f"Overlap: sample {name!r} has no spans of kind {kind!r}; give "
                              f"Sample(spans={{{kind!r}: tensor [n, 2]}}).")  # fmt: skip
-        blocks = graph.blocks(kind)
-        start, end = (blocks.spread(x) for x in spans.unbind(1))
-        start, end = start.masked_fill(~blocks.real, torch.inf), end.masked_fill(~blocks.real, -torch.inf)
-        starts, order = start.sort(dim=1)
-        ends = end.gather(1, order).cummax(1).values if rows else end
-        place = torch.arange(start.shape[1], device=first.device)
-        begin = torch.arange(len(batch), device=first.device)[:, None] * start.shape[1]
-        graph.laid_out[Overlap, kind] = _Spans(start, end, first + place, order + begin, starts, ends)
+        start, end = spans.numpy().T
+        low, high = _range(graph, batch)
+        length = high - low + 2  # of a sample on the axis; what has no end lies just out of what has one
+        owner = graph.owner(kind).cpu().numpy() * length
+        starts, ends = (x.clip(low - 1, high + 1) + owner for x in (start, end))
+        order = starts.argsort(kind="stable")
+        starts, ends, trifle = starts[order], ends[order], 1e-15 * length * (len(batch) + 1) + 1e-15 * abs(low)
+        last = np.maximum.accumulate(ends)
+        graph.laid_out[Overlap, kind] = _Spans(start, end, order, starts, last, starts - trifle, ends + trifle)
     found: _Spans = graph.laid_out[Overlap, kind]
+    return found
+
+
+def _range(graph: FusionGraph, batch: Batch) -> tuple[float, float]:
+    """The first and the last time of all spans."""
+    if Overlap not in graph.laid_out:
+        every = np.concatenate([np.zeros(1), *(x.cpu().double().numpy().ravel() for x in batch.spans.values())])
+        every = every[np.isfinite(every)]
+        graph.laid_out[Overlap] = float(every.min()), float(every.max())
+    found: tuple[float, float] = graph.laid_out[Overlap]
     return found
