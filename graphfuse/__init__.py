@@ -16,7 +16,9 @@ _HOMES = {
     "graphfuse.core.schema": ("Schema",),
     "graphfuse.core.attention": ("attend",),
     "graphfuse.core.message": ("aggregate",),
-    "graphfuse.core.sample": ("Batch", "Sample", "collate"),
+    "graphfuse.core.collate": ("collate",),
+    "graphfuse.core.sample": ("Batch", "Sample"),
+    "graphfuse.core.store": ("SampleStore",),
     "graphfuse.core.seed": ("seeded",),
     "graphfuse.edges": ("EDGES", "AllPairs", "Hub", "Linked", "Nearest", "Overlap", "Window"),
     "graphfuse.encoders": ("ENCODERS",),
@@ -36,13 +38,15 @@ if TYPE_CHECKING:
     from graphfuse import core, edges, encoders, explain, fusion, heads, kg, report, study, tables, testing, training
     from graphfuse.core.answer import Answer
     from graphfuse.core.attention import attend
+    from graphfuse.core.collate import collate
     from graphfuse.core.errors import InputError
     from graphfuse.core.fused import Fused
     from graphfuse.core.graph import FusionGraph, lay
     from graphfuse.core.message import aggregate
-    from graphfuse.core.sample import Batch, Sample, collate
+    from graphfuse.core.sample import Batch, Sample
     from graphfuse.core.schema import Schema
     from graphfuse.core.seed import seeded
+    from graphfuse.core.store import SampleStore
     from graphfuse.edges import EDGES, AllPairs, Hub, Linked, Nearest, Overlap, Window
     from graphfuse.encoders import ENCODERS
     from graphfuse.fusion import FUSIONS, Stack

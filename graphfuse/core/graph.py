@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ from torch import Tensor
 
 from graphfuse.core.errors import InputError
 from graphfuse.core.relations import relations_of
-from graphfuse.core.sample import Batch, Relation, owner_of
+from graphfuse.core.sample import Batch, Relation
 from graphfuse.core.schema import Schema
+
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,27 +165,34 @@ class FusionGraph:
 
     def edges(self, laid: Laid) -> Tensor:
         """Rows of ``x`` that meet by a relation, listed also if it is dense and sorted by target, ``int64 [2, E]``."""
-        if laid.pairs is not None:
-            return laid.pairs
-        source, _, target = laid.relation
-        return sorted_by_target(pairs_within(self, source, target))[0]
+        return pairs_within(self, laid.relation[0], laid.relation[2]) if laid.pairs is None else laid.pairs
 
 
 def pairs_within(graph: FusionGraph, source: str, target: str) -> Tensor:
-    """Every pair of nodes of two kinds within each sample, as rows of ``graph.x``, ``int64 [2, E]``."""
-    left, right = graph.sizes(source), graph.sizes(target)
-    many = left * right
-    offsets = torch.cat([many.new_zeros(1), many.cumsum(0)])
-    owner = owner_of(offsets, int(offsets[-1]))
-    within = torch.arange(len(owner), device=owner.device) - offsets[owner]
-    across = right[owner]
-    first = graph.offsets[graph.schema.all_kinds.index(source)][owner]
-    second = graph.offsets[graph.schema.all_kinds.index(target)][owner]
-    return torch.stack([first + within // across, second + within % across])
+    """Every pair of nodes of two kinds within each sample, sorted by target: rows of ``graph.x``, ``int64 [2, E]``."""
+    from_, into = (graph.schema.all_kinds.index(kind) for kind in (source, target))
+    left, right = graph.counts[from_], graph.counts[into]  # [B]
+    first = left.cumsum() + (graph.starts[from_] - left)
+    return torch.from_numpy(runs(first.repeat(right), left.repeat(right), graph.starts[into])).to(graph.x.device)
+
+
+def runs(first: Ints, many: Ints, begin: int) -> Ints:
+    """Pairs whose sources stand in a row: ``first[i]``, ``first[i] + 1``, ... (``many[i]`` of them) with ``begin + i``.
+
+    Shape: ``first [n], many [n] -> int64 [2, E]``, sorted by target. In numpy, which repeats many times faster.
+    """
+    end = many.cumsum()
+    number = np.arange(end[-1] if len(end) else 0)
+    shift = first + many - end  # what to add to a pair's number to have its source
+    pairs: Ints = np.stack([shift, np.arange(begin, begin + len(many))]).repeat(many, axis=1)
+    pairs[0] += number
+    return pairs
 
 
 def sorted_by_target(pairs: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
     """Edges in the order of their targets, those of one target in the order they came."""
+    if bool((pairs[1, 1:] >= pairs[1, :-1]).all()):
+        return pairs, weight
     order = pairs[1].sort(stable=True).indices
     return pairs[:, order], None if weight is None else weight[order]
 
@@ -200,20 +209,23 @@ def lay(batch: Batch, schema: Schema, states: Mapping[str, Tensor]) -> FusionGra
         InputError: A kind's states are missing or have the wrong number of rows or another width.
     """
     reference = next(iter(states.values()))
-    parts, offsets, starts = [], [], [0]
+    parts, offsets, size = list[Tensor](), list[Tensor](), len(batch)
     for kind in schema.all_kinds:
-        own = torch.arange(len(batch) + 1, device=reference.device) if kind in schema.hubs else batch.offsets[kind]
-        rows = len(batch) if kind in schema.hubs else len(batch.nodes[kind])
+        own = torch.arange(size + 1, device=reference.device) if kind in schema.hubs else batch.offsets[kind]
+        rows = size if kind in schema.hubs else len(batch.nodes[kind])
         x = states.get(kind, reference.new_zeros(rows, reference.shape[1]) if kind in schema.hubs else None)
         if x is None or tuple(x.shape) != (rows, reference.shape[1]):
             found = "none" if x is None else list(x.shape)
             raise InputError(f"States of kind {kind!r}: expected [{rows}, {reference.shape[1]}], found {found}.")
         parts.append(x)
-        offsets.append(own + starts[-1])
-        starts.append(starts[-1] + rows)
-    owners = torch.cat([owner_of(own - own[0], len(part)) for own, part in zip(offsets, parts)])
-    graph = FusionGraph(torch.cat(parts), schema, batch.names, tuple(starts), torch.stack(offsets), owners)
-    return graph.replace(relations=_lay_relations(graph, batch))
+        offsets.append(own)
+    starts = tuple(accumulate(map(len, parts), initial=0))
+    joined = torch.stack(offsets)  # [K, B + 1]
+    joined = joined + torch.tensor(starts[:-1], device=joined.device)[:, None]
+    owners = torch.arange(size, device=joined.device).repeat(len(parts))
+    owners = owners.repeat_interleave(joined.diff(dim=1).flatten(), output_size=starts[-1])
+    graph = FusionGraph(torch.cat(parts), schema, batch.names, starts, joined, owners)
+    return replace(graph, relations=_lay_relations(graph, batch), laid_out={})  # what builders shared is let go
 
 
 def _lay_relations(graph: FusionGraph, batch: Batch) -> tuple[Laid, ...]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch.nn.functional import pad
 
+from graphfuse.core.collate import collate
 from graphfuse.core.graph import FusionGraph, lay
 from graphfuse.core.relations import Linked
-from graphfuse.core.sample import Batch, Sample, collate
+from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
 
 if TYPE_CHECKING:

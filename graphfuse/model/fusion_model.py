@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from graphfuse.core.answer import Answer
 from graphfuse.core.catalog import did_you_mean, look_up
+from graphfuse.core.collate import collate
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
 from graphfuse.core.graph import FusionGraph, lay
-from graphfuse.core.sample import Batch, Sample, collate
+from graphfuse.core.loader import Limits, batches
+from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.fusion import FUSIONS
 from graphfuse.fusion.stack import as_fusion
@@ -115,18 +117,30 @@ class FusionModel(nn.Module):
         fused = self.fusion(graph)
         return Output(self.readout(fused) / self.temperature, fused), graph
 
-    def collate(self, samples: Sequence[Sample]) -> Batch:
+    def collate(self, samples: Sequence[Sample], max_edges: int | None = None) -> Batch:
         """A batch of this model's schema; names the sample where one does not fit it."""
-        return collate(samples, self.schema)
+        return collate(samples, self.schema, max_edges)
 
-    def predict(self, samples: Sequence[Sample], batch_size: int = 64) -> list[Answer]:
-        """One answer a sample, in their order; targets are not looked at."""
+    def predict(self, samples: Sequence[Sample], batch_size: int = 64, batch_nodes: int | None = None) -> list[Answer]:
+        """One answer a sample, in their order; targets are not looked at. ``batch_nodes`` as in ``gf.fit``."""
+
+        def join(part: list[Sample]) -> Batch:
+            return self.collate([replace(s, target=None) for s in part])
+
         answers: list[Answer] = []
-        with self.answering():
-            for start in range(0, len(samples), batch_size):
-                batch = self.collate([replace(s, target=None) for s in samples[start : start + batch_size]])
-                answers += self.head.answers(self(batch.to(self.device)).scores, batch)
+        for output, batch in self.outputs(samples, Limits(batch_size, batch_nodes), join):
+            answers += self.head.answers(output.scores, batch)
         return answers
+
+    def outputs(
+        self, samples: Sequence[Sample], limits: Limits, join: Callable[[list[Sample]], Batch]
+    ) -> Iterator[tuple[Output, Batch]]:
+        """What the model gives for samples in their order, batch by batch, with the batch (in main memory)."""
+        parts = limits.parts(range(len(samples)), limits.sizes(samples))
+        for batch in batches(samples, parts, join, self.device):
+            with self.answering():
+                output = self(batch.to(self.device))
+            yield output, batch
 
     @contextmanager
     def answering(self) -> Iterator[None]:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphfuse.core.sample import Sample, collate
+from graphfuse.core.collate import collate
+from graphfuse.core.sample import Sample
 from graphfuse.core.seed import seeded
 from graphfuse.heads import Classify, MultiLabel
 from graphfuse.study.study import Study

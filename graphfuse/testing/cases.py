@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphfuse.core.collate import collate
 from graphfuse.core.graph import FusionGraph, lay
-from graphfuse.core.sample import Relation, Sample, collate
+from graphfuse.core.sample import Relation, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.edges import AllPairs, Hub, Linked, Nearest, Overlap, Window
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
+from graphfuse.core.loader import USUAL, Limits
 from graphfuse.core.sample import Sample
 from graphfuse.model import FusionModel
 from graphfuse.training.measure import Measured, scores_of
@@ -12,7 +13,7 @@ from graphfuse.training.measure import Measured, scores_of
 LOW, HIGH = 0.05, 20.0
 
 
-def calibrate(model: FusionModel, valid: Sequence[Sample]) -> Measured:
+def calibrate(model: FusionModel, valid: Sequence[Sample], limits: Limits = USUAL) -> Measured:
     """Sets the model's temperature to the one with the lowest log loss on validation, and measures the model there.
 
     A normal prior on the temperature's logarithm, of mean 0 and deviation 1, keeps a small or perfectly answered split
@@ -23,7 +24,7 @@ def calibrate(model: FusionModel, valid: Sequence[Sample]) -> Measured:
     from scipy.optimize import minimize_scalar
 
     model.temperature.fill_(1.0)
-    scored = scores_of(model, valid)
+    scored = scores_of(model, valid, limits)
     if not hasattr(model.head, "log_loss"):
         return Measured(model.head, scored)
     exact = [(scores.cpu().double(), batch) for scores, batch in scored]

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Sampler
 
 from graphfuse.core.errors import InputError
+from graphfuse.core.loader import USUAL, Limits, batches
 from graphfuse.core.progress import progress as progress_bar
-from graphfuse.core.sample import Batch, Sample, collate
+from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.seed import seeded
 from graphfuse.model import FusionModel
 from graphfuse.training import checkpoint
-from graphfuse.training.measure import evaluate
-from graphfuse.training.missing import Groups, thinned
+from graphfuse.training.measure import look
+from graphfuse.training.missing import rng_of, thinned
 
 
 def course(
@@ -49,24 +51,26 @@ def course(
     rates = {"lr": budget["learning_rate"], "weight_decay": budget["weight_decay"]}
     optimizer: Any = torch.optim.AdamW(model.parameters(), **rates)
     told = checkpoint.load(folder, model, optimizer, run) if folder else checkpoint.Progress()
-    order = _Order(len(train), seed)
-    joined = partial(_joined, model, budget["modality_dropout"], budget["together"])
-    loader: Any = DataLoader(train, budget["batch_size"], sampler=order, collate_fn=joined)  # type: ignore[arg-type]
-    prepared, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-    steps = len(loader)
-    rate = partial(_rate, highest=budget["learning_rate"], total=epochs * steps)
-    with progress_bar("training" if valid else "training anew on validation too", last * steps) as advance:
-        advance(len(told.rows) * steps)
+    limits = limits_of(budget)
+    order = _Order(len(train), seed, limits, limits.sizes(train), accelerator)
+    prepared, optimizer = accelerator.prepare(model, optimizer)
+    steps = list(accumulate((order.steps(epoch) for epoch in range(1, epochs + 1)), initial=0))  # before each epoch
+    rate = partial(_rate, highest=budget["learning_rate"], total=steps[-1])
+    with progress_bar("training" if valid else "training anew on validation too", steps[last]) as advance:
+        advance(steps[len(told.rows)])
         for epoch in range(len(told.rows) + 1, last + 1):
             if told.done:
                 break
-            order.epoch, start = epoch, time.perf_counter()
-            with seeded(seed * 1_000_003 + epoch):
-                loss = _epoch(accelerator, prepared, optimizer, loader, rate, (epoch - 1) * steps, advance)
+            start, drawn = time.perf_counter(), seed * 1_000_003 + epoch
+            joined = partial(_joined, model, budget, drawn)
+            with seeded(drawn):
+                loader = batches(train, order.parts(epoch), joined, accelerator.device)
+                loss = _epoch(accelerator, prepared, optimizer, loader, rate, steps[epoch - 1], advance)
             if not math.isfinite(loss):
                 raise InputError(f"Epoch {epoch}: the training loss is {loss}; lower learning_rate ({rates['lr']}).")
-            row = {"epoch": epoch, "train_loss": loss, "learning_rate": rate(epoch * steps - 1)}
-            row |= {f"valid_{name}": value for name, value in (evaluate(model, valid) if valid else {}).items()}
+            row = {"epoch": epoch, "train_loss": loss, "learning_rate": rate(steps[epoch] - 1)}
+            found = look(model, valid, replace(limits, samples=USUAL.samples)).metrics if valid else {}
+            row |= {f"valid_{name}": value for name, value in found.items()}
             told.rows.append({**row, "seconds": round(time.perf_counter() - start, 3)})
             if valid:
                 _keep_best(model, told, budget["metric"])
@@ -77,16 +81,24 @@ def course(
     return told
 
 
-def _joined(model: FusionModel, dropout: float, together: Groups, samples: Sequence[Sample]) -> Batch:
-    return collate([thinned(s, dropout, None, together) for s in samples] if dropout else samples, model.schema)
+def limits_of(budget: dict[str, Any]) -> Limits:
+    """How large a batch may be by a budget of :func:`graphfuse.training.fit`."""
+    return Limits(budget["batch_size"], budget["batch_nodes"], budget["max_edges"])
 
 
-def _epoch(accelerator: Any, model: Any, optimizer: Any, loader: Any, rate: Callable[[int], float], step: int,
-           advance: Callable[[int], None]) -> float:  # fmt: skip
+def _joined(model: FusionModel, budget: dict[str, Any], drawn: int, samples: list[Sample]) -> Batch:
+    share, together = budget["modality_dropout"], budget["together"]
+    thin = [thinned(s, share, rng_of(drawn, s.name), together) for s in samples] if share else samples
+    return model.collate(thin, budget["max_edges"])
+
+
+def _epoch(accelerator: Any, model: Any, optimizer: Any, loader: Iterable[Batch], rate: Callable[[int], float],
+           step: int, advance: Callable[[int], None]) -> float:  # fmt: skip
     model.train()
     plain = accelerator.unwrap_model(model)
     losses, count = [], 0
     for batch in loader:
+        batch = batch.to(accelerator.device)
         for group in optimizer.param_groups:
             group["lr"] = rate(step)
         loss = plain.head.loss(model(batch).scores, batch)
@@ -127,15 +139,25 @@ def _rate(step: int, highest: float, total: int) -> float:
     return highest * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm))))
 
 
-class _Order(Sampler[int]):
-    """The samples' order in an epoch: a function of seed and epoch alone, so that a run can be taken up anywhere."""
+class _Order:
+    """The batches of an epoch: a function of seed and epoch alone, so that a run can be taken up anywhere.
 
-    def __init__(self, size: int, seed: int):
-        self.size, self.seed, self.epoch = size, seed, 0
+    Several processes take them in turn; the first ones come again where the last turn is not full.
+    """
 
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return iter(torch.randperm(self.size, generator=generator).tolist())
+    def __init__(self, size: int, seed: int, limits: Limits, sizes: list[int] | None, accelerator: Any):
+        self.size, self.seed, self.limits, self.sizes = size, seed, limits, sizes
+        self.process, self.processes = accelerator.process_index, accelerator.num_processes
 
-    def __len__(self) -> int:
-        return self.size
+    def parts(self, epoch: int) -> list[list[int]]:
+        """The places of the samples of each batch."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        every = self.limits.parts(torch.randperm(self.size, generator=generator).tolist(), self.sizes)
+        own = range(self.process, self.processes * math.ceil(len(every) / self.processes), self.processes)
+        return [every[place % len(every)] for place in own]
+
+    def steps(self, epoch: int) -> int:
+        """How many batches."""
+        if self.sizes is not None:
+            return len(self.parts(epoch))
+        return math.ceil(math.ceil(self.size / self.limits.samples) / self.processes)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from torch.utils.data import ConcatDataset
 
 from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
+from graphfuse.core.loader import USUAL
 from graphfuse.core.sample import Sample
 from graphfuse.model import FusionModel
 from graphfuse.training.calibrate import calibrate
-from graphfuse.training.course import course
+from graphfuse.training.course import course, limits_of
 from graphfuse.training.measure import Measured
 from graphfuse.training.missing import Groups, check_share
 from graphfuse.training.run_folder import REFIT, alone, identity, write_run
@@ -53,6 +55,8 @@ def fit(
     epochs: int = 20,
     seed: int = 0,
     batch_size: int = 32,
+    batch_nodes: int | None = None,
+    max_edges: int | None = None,
     learning_rate: float = 1e-3,
     weight_decay: float = 0.01,
     patience: int | None = None,
@@ -75,6 +79,10 @@ def fit(
         epochs: At most.
         seed: Of the order of samples and of dropout.
         batch_size: Samples a step.
+        batch_nodes: Nodes a step at most, beside ``batch_size``, for samples of very different sizes: a batch takes the
+            next sample as long as it stays within both. A sample that has more is a batch by itself.
+        max_edges: Of a batch at most; one that would have more is refused before memory is taken for it. Pairs of
+            relations that join all of a sample's nodes count, and links.
         learning_rate: At its highest.
         weight_decay: Of AdamW.
         patience: Stop after this many epochs without a better one; never, if left out.
@@ -88,18 +96,20 @@ def fit(
     Afterwards the model's temperature is calibrated on the validation split, where the head has a confidence.
 
     Raises:
-        InputError: A split is empty, a name occurs twice, a target does not suit the head, the loss is not finite,
-            ``out`` holds another run, or another process trains there.
+        InputError: A split is empty, a name occurs twice, a target does not suit the head, a limit is below 1, a batch
+            has too many edges, the loss is not finite, ``out`` holds another run, or another process trains there.
     """
     check_splits(model, {"training": train, "validation": valid})
     _check_budget(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, patience=patience)
     check_share("fit: modality_dropout", modality_dropout)
     metric = model.head.metric if metric is None else metric
     look_up(model.head.metrics, metric, "metric of this head")
-    budget = {"epochs": epochs, "seed": seed, "batch_size": batch_size, "learning_rate": learning_rate,
+    budget = {"epochs": epochs, "seed": seed, "batch_size": batch_size,
+              "batch_nodes": batch_nodes, "max_edges": max_edges, "learning_rate": learning_rate,
               "weight_decay": weight_decay, "patience": patience, "metric": metric,
               "modality_dropout": modality_dropout, "together": [list(kinds) for kinds in together],
               "refit": refit}  # fmt: skip
+    limits_of(budget)
     accelerator = Accelerator()
     with alone(out if accelerator.is_main_process else None):
         return _train(accelerator, model, train, valid, None if out is None else Path(out), budget)
@@ -108,16 +118,18 @@ def fit(
 def _train(accelerator: Any, model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample], folder: Path | None,
            budget: dict[str, Any]) -> History:  # fmt: skip
     model.temperature.fill_(1.0)
-    run = {**budget, **identity(model, train, valid)} if folder else {}
+    changing = {key: value for key, value in budget.items() if key != "max_edges"}  # which says how to fail
+    run = {**changing, **identity(model, train, valid)} if folder else {}
     start = {name: x.detach().clone() for name, x in model.state_dict().items()} if budget["refit"] else {}
     told = course(accelerator, model, train, valid, folder, budget, run)
     model.load_state_dict(told.best)
-    measured, again = calibrate(model, valid), []
+    measured, again = calibrate(model, valid, replace(limits_of(budget), samples=USUAL.samples)), []
     if budget["refit"]:
         temperature = model.temperature.clone()
         model.load_state_dict(start)
         apart = None if folder is None else folder / REFIT
-        again = course(accelerator, model, [*train, *valid], [], apart, budget, run, told.best_epoch).rows
+        both: Any = ConcatDataset[Any]([train, valid])  # type: ignore[list-item]  # any sequence does; none is read
+        again = course(accelerator, model, both, [], apart, budget, run, told.best_epoch).rows
         model.temperature.copy_(temperature)
     model.eval()
     history = History(tuple(told.rows), told.best_epoch, measured.metrics, measured, tuple(again))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from graphfuse.core.answer import Answer
 from graphfuse.core.errors import InputError
+from graphfuse.core.loader import USUAL, Limits
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.model import FusionModel
 
@@ -22,7 +23,7 @@ class Measured:
 
     Attributes:
         head: Of the model.
-        scored: The head's scores of each batch, and the batch.
+        scored: The head's scores of each batch, and the batch, without features, so that a large set fits in memory.
     """
 
     head: Any
@@ -51,7 +52,7 @@ class Measured:
         return [answer for scores, batch in self.scored for answer in self.head.answers(scores, batch)]
 
 
-def look(model: FusionModel, samples: Sequence[Sample], batch_size: int = 64) -> Measured:
+def look(model: FusionModel, samples: Sequence[Sample], limits: Limits = USUAL) -> Measured:
     """Answers samples, to be measured.
 
     Raises:
@@ -60,32 +61,32 @@ def look(model: FusionModel, samples: Sequence[Sample], batch_size: int = 64) ->
     if not samples:
         raise InputError("There is no sample to evaluate on; the split is empty.")
     model.head.check(samples)
-    return Measured(model.head, scores_of(model, samples, batch_size))
+    return Measured(model.head, scores_of(model, samples, limits))
 
 
-def scores_of(model: FusionModel, samples: Sequence[Sample], batch_size: int = 64) -> list[tuple[Tensor, Batch]]:
-    """The head's scores, batch by batch, with the batch (on the CPU)."""
-    found = []
-    with model.answering():
-        for start in range(0, len(samples), batch_size):
-            batch = model.collate(samples[start : start + batch_size])
-            found.append((model(batch.to(model.device)).scores, batch))
-    return found
+def scores_of(model: FusionModel, samples: Sequence[Sample], limits: Limits = USUAL) -> list[tuple[Tensor, Batch]]:
+    """The head's scores, batch by batch, with the batch (in main memory, without features)."""
+    outputs = model.outputs(samples, limits, partial(model.collate, max_edges=limits.edges))
+    return [(output.scores, batch.without_features()) for output, batch in outputs]
 
 
-def measure(model: FusionModel, samples: Sequence[Sample], batch_size: int = 64) -> dict[str, Tensor]:
+def measure(
+    model: FusionModel, samples: Sequence[Sample], batch_size: int = 64, batch_nodes: int | None = None
+) -> dict[str, Tensor]:
     """Each metric of the model's head for each sample, ``[n]``; under ``"loss"`` each batch's mean loss.
 
     Raises:
         InputError: There are no samples, or a target does not suit the head (named).
     """
-    return look(model, samples, batch_size).values
+    return look(model, samples, Limits(batch_size, batch_nodes)).values
 
 
-def evaluate(model: FusionModel, samples: Sequence[Sample], batch_size: int = 64) -> dict[str, float]:
-    """The metrics of the model's head on samples, and their mean loss.
+def evaluate(
+    model: FusionModel, samples: Sequence[Sample], batch_size: int = 64, batch_nodes: int | None = None
+) -> dict[str, float]:
+    """The metrics of the model's head on samples, and their mean loss; ``batch_nodes`` as in ``gf.fit``.
 
     Raises:
         InputError: As :func:`measure`.
     """
-    return look(model, samples, batch_size).metrics
+    return look(model, samples, Limits(batch_size, batch_nodes)).metrics

@@ -31,11 +31,11 @@ def hide(samples: Sequence[Sample], share: float, seed: int, together: Groups = 
     check_share("share", share)
     if not share:
         return list(samples)
-    return [thinned(sample, share, _rng(seed, sample.name), together) for sample in samples]
+    return [thinned(sample, share, rng_of(seed, sample.name), together) for sample in samples]
 
 
-def thinned(sample: Sample, share: float, rng: torch.Generator | None = None, together: Groups = ()) -> Sample:
-    """One sample with some of its modalities hidden; ``rng``: torch's own if left out."""
+def thinned(sample: Sample, share: float, rng: torch.Generator, together: Groups = ()) -> Sample:
+    """One sample with some of its modalities hidden."""
     sources = _sources(sample, together)
     draws = torch.rand(len(sources), generator=rng)
     hidden = draws < share
@@ -61,6 +61,7 @@ def _sources(sample: Sample, together: Groups) -> list[list[str]]:
     return list(sources.values())
 
 
-def _rng(seed: int, name: str) -> torch.Generator:
+def rng_of(seed: int, name: str) -> torch.Generator:
+    """The source of chance of a sample: a function of the seed and the sample's name alone."""
     own = hashlib.blake2b(f"{seed} {name}".encode(), digest_size=7).digest()
     return torch.Generator().manual_seed(int.from_bytes(own, "little"))

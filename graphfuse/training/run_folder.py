@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ def identity(model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample
     """
     told = describe(model)
     exact, sums = hashlib.blake2b(repr(len(train)).encode(), digest_size=16), dict[str, list[float]]()
-    for place, sample in enumerate((*train, *valid)):
+    for place, sample in enumerate(chain(train, valid)):
         exact.update(repr(sample.name).encode())
         for field in (sample.nodes, sample.links, sample.spans, sample.weights, {"target": sample.target}):
             for key, value in field.items():

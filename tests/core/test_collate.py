@@ -255,3 +255,32 @@ def test_a_batch_moves_with_all_its_tensors():
     tensors = [*batch.nodes.values(), *batch.offsets.values(), *batch.links.values(), *batch.spans.values(),
                *batch.weights.values(), *batch.targets]  # fmt: skip
     assert {x.device.type for x in tensors} == {"meta"}
+
+
+def test_a_batch_over_the_budget_of_edges_says_how_many_before_it_is_joined(monkeypatch):
+    samples, plan = (
+        [gf.Sample(s.name, s.nodes, s.links, s.spans, s.weights) for s in contract.samples()],
+        contract.schema(),
+    )
+    batch = gf.collate(samples, plan)
+    graph = gf.lay(batch, plan, {kind: x[:, :3] for kind, x in batch.nodes.items()})
+    given = {*plan.given, *((b, f"rev_{name}", a) for a, name, b in plan.given)}
+    edges = sum(graph.edges(r).shape[1] for r in graph.relations if r.dense or r.relation in given)
+    gf.collate(samples, plan, max_edges=edges)
+    monkeypatch.setattr(torch, "cat", lambda *parts: pytest.fail("memory was taken"))
+    with pytest.raises(gf.InputError) as caught:
+        gf.collate(samples, plan, max_edges=edges - 1)
+    nodes = sum(map(len, batch.nodes.values()))
+    assert str(caught.value) == (
+        f"A batch of 8 samples, from 's/0' on, has {nodes} nodes and {edges} edges; max_edges is {edges - 1}. Take "
+        "fewer samples a batch (batch_size, batch_nodes), or allow more edges."
+    )
+
+
+def test_a_batch_without_features_keeps_what_a_head_reads():
+    batch = gf.collate(contract.samples(), contract.schema())
+    less = batch.without_features()
+    assert (less.names, less.targets) == (batch.names, batch.targets)
+    assert all(less.owner(kind).equal(batch.owner(kind)) for kind in batch.nodes)
+    assert not any(x.numel() for x in less.nodes.values())
+    assert [less.links, less.spans, less.weights] == [{}, {}, {}]

@@ -180,6 +180,71 @@ def test_spans_that_touch_in_a_point_do_not_overlap():
     assert sorted(graph.relations[0].pairs.t().tolist()) == [[0, 3], [1, 2]]
 
 
+def test_spans_that_nest_that_run_backward_or_have_no_length_overlap_as_a_loop_says():
+    rng = torch.Generator().manual_seed(0)
+    samples = []
+    for number in range(6):
+        spans = {k: torch.randint(0, 12, (9 + number, 2), generator=rng) for k in ("text", "image")}
+        nodes = {"text": torch.zeros(9 + number, 6), "image": torch.zeros(9 + number, 4)}
+        samples.append(gf.Sample(str(number), nodes, spans=spans))
+    for ends in (("text", "image"), ("image", "image")):
+        plan = gf.Schema(contract.KINDS, [gf.Overlap(*ends)])
+        graph, numbers = contract.graph_of(samples, plan), contract.row_numbers(samples, plan)
+        expected = {(numbers[ends[0], place, a], numbers[ends[1], place, b])
+                    for place, one in enumerate(samples) for a, b in overlap(plan.edges[0], one, {})}  # fmt: skip
+        found = graph.relations[0].pairs.t().tolist()
+        assert expected, "the check would prove nothing"
+        assert set(map(tuple, found)) == expected
+        assert len(found) == len(expected)
+
+
+def test_neighbours_that_differ_less_than_single_precision_tells_are_chosen_as_in_double_precision():
+    rng = torch.Generator().manual_seed(0)
+    samples = []
+    for number in range(20):
+        near = torch.ones(12, 8, dtype=torch.double) + 1e-6 * torch.randn(12, 8, generator=rng, dtype=torch.double)
+        samples.append(gf.Sample(str(number), {"entity": near, "text": torch.randn(5, 8, generator=rng).double()}))
+    plan = gf.Schema({"entity": 8, "text": 8}, [gf.Nearest("entity", "text", k=4)])
+    batch = gf.collate(samples, plan)
+    graph, numbers = gf.lay(batch, plan, batch.nodes), contract.row_numbers(samples, plan)
+    expected = {(numbers["entity", place, a], numbers["text", place, b])
+                for place, one in enumerate(samples) for a, b in nearest(plan.edges[0], one, one.nodes)}  # fmt: skip
+    assert set(map(tuple, graph.relations[0].pairs.t().tolist())) == expected
+
+
+@pytest.mark.parametrize("setting", ["autocast", "products in less than single precision"])
+def test_settings_for_speed_change_no_choice_of_neighbours(setting):
+    plan = gf.Schema(contract.KINDS, [gf.Nearest("entity", "image", k=3)])
+    samples = [contract.sample(i, most=30) for i in range(8)]
+    samples = [gf.Sample(s.name, s.nodes) for s in samples]
+    batch = gf.collate(samples, plan)
+    rng = torch.Generator().manual_seed(0)
+    states = {kind: torch.randn(len(x), 64, generator=rng) for kind, x in batch.nodes.items()}
+    expected = gf.lay(batch, plan, states).relations[0].pairs
+    if setting == "autocast":
+        with torch.autocast("cpu", torch.bfloat16):
+            found = gf.lay(batch, plan, states).relations[0].pairs
+    else:
+        torch.set_float32_matmul_precision("medium")
+        try:
+            found = gf.lay(batch, plan, states).relations[0].pairs
+        finally:
+            torch.set_float32_matmul_precision("highest")
+    assert found.equal(expected)
+
+
+def test_what_builders_share_belongs_to_the_states_that_they_were_given():
+    plan = gf.Schema(contract.KINDS, [gf.Nearest("entity", "entity", k=1)])
+    batch = gf.collate([gf.Sample("s", {"entity": torch.zeros(9, 3)})], plan)
+    rng = torch.Generator().manual_seed(0)
+    one, two = (torch.randn(9, 3, generator=rng) for _ in range(2))
+    graph = gf.lay(batch, gf.Schema(contract.KINDS), {k: one if k == "entity" else one[:0] for k in contract.KINDS})
+    first, second = (plan.edges[0](g, batch)[0] for g in (graph, graph.replace(x=two)))
+    assert not first.equal(second)
+    assert graph.laid_out, "the check would prove nothing"
+    assert not gf.lay(batch, plan, {k: one if k == "entity" else one[:0] for k in contract.KINDS}).laid_out
+
+
 @pytest.mark.parametrize(("make", "text"), [
     (lambda: gf.Nearest("text", "image", k=0), r"^Nearest\('text', 'image'\): k is 0; it must be at least 1\.$"),
     (lambda: gf.Window("text", 0), r"^Window\('text'\): size is 0; it must be at least 1\.$"),
