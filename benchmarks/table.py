@@ -1,12 +1,14 @@
-"""Renders ``docs/benchmarks.md`` and the table of ``README.md`` from the rows: ``python -m benchmarks.table``.
+"""Renders ``docs/benchmarks.md``, its picture and the tables of ``README.md`` from the rows.
 
-A test compares both with what the rows render.
+``python -m benchmarks.table`` does; a test compares the texts with what the rows render.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.markdown import UNKNOWN, command, table
 from benchmarks.rows import read
+from benchmarks.speed_table import draw, speed
 
 ROOT = Path(__file__).parent.parent
 PAGE, README = ROOT / "docs" / "benchmarks.md", ROOT / "README.md"
@@ -57,13 +59,13 @@ TOP = """\
 
 Every number is from a row in `benchmarks/rows`, written by the command that stands above its table;
 `python -m benchmarks.table` renders this page from them."""
-UNKNOWN = "Not measured yet."
 
 
 def render() -> str:
     """The page ``docs/benchmarks.md``."""
     parts = {"Atlas": atlas(), "Medical questions": tasks(MEDICAL, QUESTIONS), "Other tables": tasks(TABLES, OTHERS),
-             "Batching": batching(), "Killed and taken up": measured("survival", KILLED),
+             "Speed": speed(read("speed"), read("speed_cuda")), "Batching": batching(),
+             "Killed and taken up": measured("survival", KILLED),
              "The feature cache": measured("features", CACHED)}  # fmt: skip
     return "\n\n".join([TOP, *(part for title, text in parts.items() for part in (f"## {title}", text))]) + "\n"
 
@@ -159,18 +161,6 @@ def batching() -> str:
     return "\n\n".join([command(found), BATCHING, table(["edges", *metrics], lines)])
 
 
-def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; all columns but the first are numbers."""
-    rule = "| --- |" + " ---: |" * (len(head) - 1)
-    return "\n".join([f"| {' | '.join(head)} |", rule, *(f"| {' | '.join(line)} |" for line in lines)])
-
-
-def command(found: Sequence[dict]) -> str:
-    """The command of the rows, and the versions that it ran with."""
-    versions = ", ".join(f"{name} {version}" for name, version in found[0]["versions"].items())
-    return f"`{found[0]['command']}`, {versions}"
-
-
 def filled(readme: str) -> str:
     """The text of ``README.md`` with the compact tables between their marks."""
     for name, text in (("atlas", short()), ("medical", medical())):
@@ -183,4 +173,5 @@ def filled(readme: str) -> str:
 if __name__ == "__main__":
     PAGE.write_text(render(), "utf-8")
     README.write_text(filled(README.read_text("utf-8")), "utf-8")
-    print(f"{PAGE}\n{README}")
+    picture = draw(read("speed"), PAGE.parent)
+    print(*filter(None, (PAGE, README, picture)), sep="\n")
