@@ -94,9 +94,10 @@ def layout(
     name = (*relations, into, worth, apart)
     if name not in graph.laid_out:
         kinds = graph.schema.all_kinds
-        blocked = {
-            r for r, laid in enumerate(relations) if laid.dense or (r not in apart and _many(graph, laid, worth))
-        }
+        some = [
+            laid.dense or (r not in apart and goes_in_blocks(graph, laid, worth)) for r, laid in enumerate(relations)
+        ]
+        blocked = {r for r, goes in enumerate(some) if goes}
         listed = tuple((kind, tuple(r for r in own if r not in blocked)) for kind, own in into)
 
         def blocks(beside: bool) -> Plan | None:
@@ -123,7 +124,7 @@ def layout(
     return found
 
 
-def _many(graph: FusionGraph, laid: Laid, worth: float) -> bool:
+def goes_in_blocks(graph: FusionGraph, laid: Laid, worth: float) -> bool:
     """Whether a sparse relation lists so many of the pairs of its nodes that it is worth to go through all."""
     source, target = (graph.schema.all_kinds.index(laid.relation[end]) for end in (0, 2))
     pairs, edges = int((graph.counts[source] * graph.counts[target]).sum()), graph.edges(laid).shape[1]

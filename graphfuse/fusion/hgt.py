@@ -1,13 +1,15 @@
 """Heterogeneous graph transformer."""
 
+from dataclasses import replace
 from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
 
-from graphfuse.core.attention import attend_into
+from graphfuse.core.attention import WORTH, attend_into
 from graphfuse.core.errors import InputError
-from graphfuse.core.graph import FusionGraph
+from graphfuse.core.graph import FusionGraph, Laid
+from graphfuse.core.layout import goes_in_blocks
 from graphfuse.core.schema import Schema
 from graphfuse.core.table import Table, map_spans
 from graphfuse.fusion.parts import PerKind
@@ -47,12 +49,19 @@ class HGT(nn.Module):
     def forward(self, graph: FusionGraph) -> FusionGraph:
         """Passes messages once."""
         asks, tells = self._folded()
-        got = []
+        begins = [_begins(graph, laid) for laid in graph.relations]
+        few = [rows for rows, _ in begins if rows is not None]  # what they send comes after all nodes' states
+        x = torch.cat([graph.x, graph.x.index_select(0, torch.cat(few))]) if few else graph.x
+        spans_of, after, got = {}, len(graph.x), []
+        for laid, (some, read) in zip(graph.relations, begins):
+            rows = graph.rows(laid.relation[0])
+            spans_of[read] = rows if some is None else slice(after, after + len(some))
+            after += 0 if some is None else len(some)
         for kind, ask in zip(graph.schema.all_kinds, asks):
             rows = graph.rows(kind)
-            relations = [laid for laid in graph.relations if laid.relation[2] == kind]
-            spans = [rows, *(graph.rows(laid.relation[0]) for laid in relations)]
-            table = map_spans(graph.x, spans, [ask, *(tells[laid.index] for laid in relations)]).view(-1, len(ask))
+            relations = [laid for laid in spans_of if laid.relation[2] == kind]
+            spans = [rows, *(spans_of[laid] for laid in relations)]
+            table = map_spans(x, spans, [ask, *(tells[laid.index] for laid in relations)]).view(-1, len(ask))
             # first the queries of the kind, then for each relation a key and a value for each node by turns
             sizes = [rows.stop - rows.start, *(2 * (span.stop - span.start) for span in spans[1:])]
             key = tuple(accumulate(sizes))[:-1]
@@ -74,3 +83,18 @@ class HGT(nn.Module):
         turns = torch.stack([self.key * self.prior[..., None, None], self.value], 1)  # [R, 2, H, c, c]
         turned = turns.transpose(3, 4) @ told.index_select(0, self.begins)  # [R, 2, H, c, d + 1]
         return list(ask.unbind()), list(turned.flatten(1, 3).unbind())
+
+
+def _begins(graph: FusionGraph, laid: Laid) -> tuple[Tensor | None, Laid]:
+    """Rows of ``graph.x`` at which a sparse relation begins, if few do, and the relation as if there were no others."""
+    name = ("begins", laid)
+    if name not in graph.laid_out:
+        graph.laid_out[name] = None, laid
+        if laid.pairs is not None and not goes_in_blocks(graph, laid, WORTH):
+            (source, target), rows = laid.pairs, graph.rows(laid.relation[0])
+            sends = torch.zeros(rows.stop - rows.start, dtype=torch.bool, device=source.device)
+            sends.index_fill_(0, source - rows.start, True)
+            pairs = torch.stack([rows.start + (sends.cumsum(0) - 1)[source - rows.start], target])
+            graph.laid_out[name] = rows.start + sends.nonzero()[:, 0], replace(laid, pairs=pairs)
+    found: tuple[Tensor | None, Laid] = graph.laid_out[name]
+    return found

@@ -17,7 +17,7 @@ DIM = 8
 BATCHES = {
     "all kinds": ((),), "varied": contract.LACKING, "no image": (("image",),),
     "no entity": (("entity",), ("text", "entity")),
-    "only text": (("image", "entity"),),
+    "only text": (("image", "entity"),), "few links": ((), ("image",), ()),
 }  # fmt: skip
 PLANS = {
     "mixed": contract.schema(),
@@ -30,7 +30,11 @@ plans = pytest.mark.parametrize("plan", PLANS)
 
 
 def graph_of(batch: str, plan: gf.Schema) -> gf.FusionGraph:
-    graph = contract.graph_of(contract.samples(6, BATCHES[batch]), plan, dim=DIM, dtype=torch.double)
+    made = contract.samples(6, BATCHES[batch], most=40 if batch == "few links" else 5)
+    if batch == "few links":  # so few of so many pairs that edges are taken one by one, from few nodes
+        made = [gf.Sample(s.name, s.nodes, {r: x[:, :2] for r, x in s.links.items()}, s.spans,
+                          {r: x[:2] for r, x in s.weights.items()}) for s in made]  # fmt: skip
+    graph = contract.graph_of(made, plan, dim=DIM, dtype=torch.double)
     return graph.replace(x=graph.x.detach().requires_grad_())
 
 
@@ -173,3 +177,13 @@ def test_the_fusion_pyg_gives_a_layer_the_nodes_and_edges_of_the_graph(conv, opt
         types = torch.cat([torch.full((pairs.shape[1],), laid.index) for pairs, laid in zip(edges, graph.relations)])
         expected = ours.conv(graph.x, torch.cat(edges, 1), *([types] if conv == "RGCNConv" else []))
     assert_close(ours(graph).x, expected, **EXACT)
+
+
+def test_few_links_among_many_nodes_are_taken_edge_by_edge():
+    from graphfuse.core.attention import WORTH
+    from graphfuse.core.layout import goes_in_blocks
+
+    for batch, found in (("few links", False), ("all kinds", True)):
+        graph = graph_of(batch, PLANS["mixed"])
+        next_ = next(laid for laid in graph.relations if laid.relation == contract.NEXT)
+        assert goes_in_blocks(graph, next_, WORTH) == found

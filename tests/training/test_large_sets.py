@@ -41,7 +41,7 @@ def test_a_store_is_trained_anew_on_both_splits_as_lists_are(stores, tmp_path):
     assert weights(tmp_path / "list") == weights(tmp_path / "store")
 
 
-def test_no_more_samples_of_a_store_are_held_than_a_few_batches(stores, monkeypatch):
+def test_no_more_samples_of_a_store_are_held_than_a_few_batches(stores, monkeypatch, tmp_path):
     import gc
     import weakref
 
@@ -57,7 +57,7 @@ def test_no_more_samples_of_a_store_are_held_than_a_few_batches(stores, monkeypa
 
     monkeypatch.setattr(gf.SampleStore, "__getitem__", seen)
     gc.collect()
-    gf.fit(tasks.model(), *stores, epochs=2, batch_size=4, refit=True)
+    gf.fit(tasks.model(), *stores, tmp_path, epochs=2, batch_size=4, refit=True)
     assert 0 < most[0] <= 16  # of 64: validation goes in batches of up to 64 samples, and it has 16
 
 
@@ -95,6 +95,16 @@ def test_batches_by_nodes_are_a_function_of_seed_and_epoch_and_a_run_is_taken_up
     assert seen[3:] == [*seen[:2], seen[2]]
     with pytest.raises(gf.InputError, match=r"holds another run \(batch_nodes was 11, now 12\)"):
         gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, tmp_path / "cut", **budget | {"batch_nodes": 12})
+
+
+def test_the_learning_rate_goes_through_its_cycle_step_by_step_though_epochs_differ_in_steps(monkeypatch):
+    course = importlib.import_module("graphfuse.training.course")
+    seen, steps, rate, real = [], [], course._rate, course.batches
+    monkeypatch.setattr(course, "_rate", lambda step, **rest: seen.append(step) or rate(step, **rest))
+    monkeypatch.setattr(course, "batches", lambda s, parts, *rest: steps.append(len(parts)) or real(s, parts, *rest))
+    gf.fit(tasks.model(), tasks.TRAIN, tasks.VALID, **QUICK | {"batch_nodes": 7, "epochs": 4})
+    assert len(set(steps)) > 1, "the check would prove nothing"
+    assert list(dict.fromkeys(seen)) == list(range(sum(steps)))
 
 
 def test_answers_and_measures_do_not_depend_on_the_batches():
@@ -142,4 +152,4 @@ gf.fit(model(), train, valid, sys.argv[1] + "/run", epochs=1, batch_nodes=2000)
 print(anonymous() - before)
 """, tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout.splitlines()[-1]) < 100
+    assert float(done.stdout.splitlines()[-1]) < 200  # megabytes of 400; the allocator keeps some
