@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.core.relations import relations_of
 from graphfuse.core.sample import Batch, Relation
@@ -98,9 +99,20 @@ class FusionGraph:
         kept = self.laid_out if changes.keys() <= {"x", "relations"} else {}
         return replace(self, laid_out=kept, **changes)
 
+    def place(self, kind: str) -> int:
+        """A kind's place in the order of the schema.
+
+        Raises:
+            InputError: The schema lacks the kind; names those that are near.
+        """
+        kinds = self.schema.all_kinds
+        if kind not in kinds:
+            raise InputError(f"The graph has no nodes of kind {kind!r}.{did_you_mean(kind, kinds)}")
+        return kinds.index(kind)
+
     def rows(self, kind: str) -> slice:
         """The rows of ``x`` that hold a kind."""
-        place = self.schema.all_kinds.index(kind)
+        place = self.place(kind)
         return slice(self.starts[place], self.starts[place + 1])
 
     def of(self, kind: str) -> Tensor:
@@ -118,7 +130,7 @@ class FusionGraph:
 
     def within(self, kind: str) -> Tensor:
         """A kind's offsets counted from its own first row, ``int64 [B + 1]``."""
-        place = self.schema.all_kinds.index(kind)
+        place = self.place(kind)
         return self.offsets[place] - self.starts[place]
 
     def owner(self, kind: str) -> Tensor:
@@ -170,7 +182,7 @@ class FusionGraph:
 
 def pairs_within(graph: FusionGraph, source: str, target: str) -> Tensor:
     """Every pair of nodes of two kinds within each sample, sorted by target: rows of ``graph.x``, ``int64 [2, E]``."""
-    from_, into = (graph.schema.all_kinds.index(kind) for kind in (source, target))
+    from_, into = graph.place(source), graph.place(target)
     left, right = graph.counts[from_], graph.counts[into]  # [B]
     first = left.cumsum() + (graph.starts[from_] - left)
     return torch.from_numpy(runs(first.repeat(right), left.repeat(right), graph.starts[into])).to(graph.x.device)
@@ -238,4 +250,21 @@ def _lay_relations(graph: FusionGraph, batch: Batch) -> tuple[Laid, ...]:
             else:
                 forward = relation[1] == builder.name
                 laid.append(Laid(relation, len(laid), *sorted_by_target(pairs if forward else pairs.flip(0), weight)))
+                _check_range(graph, laid[-1])
     return tuple(laid)
+
+
+def _check_range(graph: FusionGraph, laid: Laid) -> None:
+    """Refuses an edge of which an end is no node of its kind: what a builder of one's own may give."""
+    assert laid.pairs is not None
+    if not laid.pairs.numel():
+        return
+    for end, own in zip((0, 2), laid.pairs):
+        rows = graph.rows(laid.relation[end])
+        least, most = own.aminmax()
+        if int(least) < rows.start or int(most) >= rows.stop:
+            at = int(((own < rows.start) | (own >= rows.stop)).nonzero()[0])
+            other = int(laid.pairs[1 if end == 0 else 0, at])
+            where = f" of sample {graph.names[int(graph.owners[other])]!r}" if 0 <= other < len(graph.owners) else ""
+            raise InputError(f"Relation {laid.relation}{where}: row {int(own[at])} is no node of kind "
+                             f"{laid.relation[end]!r}, whose rows are {rows.start} to {rows.stop - 1}.")  # fmt: skip

@@ -126,7 +126,7 @@ def layout(
 
 def goes_in_blocks(graph: FusionGraph, laid: Laid, worth: float) -> bool:
     """Whether a sparse relation lists so many of the pairs of its nodes that it is worth to go through all."""
-    source, target = (graph.schema.all_kinds.index(laid.relation[end]) for end in (0, 2))
+    source, target = (graph.place(laid.relation[end]) for end in (0, 2))
     pairs, edges = int((graph.counts[source] * graph.counts[target]).sum()), graph.edges(laid).shape[1]
     return 0 < pairs <= worth * edges
 

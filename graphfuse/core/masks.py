@@ -33,7 +33,7 @@ def masked(
         before = np.zeros(samples, np.int64)  # of the sources in a block, those of earlier relations
         for place in own:
             laid = relations[place]
-            source, target = (graph.schema.all_kinds.index(end) for end in (laid.relation[0], kind))
+            source, target = (graph.place(end) for end in (laid.relation[0], kind))
             if laid.pairs is not None:
                 first = origin[blocks] + before - begin[source, :-1] - begin[target, :-1] * width[blocks]
                 at, step = (torch.from_numpy(each).to(device) for each in (first, width[blocks].copy()))

@@ -139,7 +139,7 @@ def _handed(graph: FusionGraph, sent: Tensor, relations: Sequence[Laid]) -> Tens
 
 def _ends(graph: FusionGraph, relations: Sequence[Laid], some: Sequence[int], end: int) -> Tensor:
     """The places of the kinds at which some relations begin (0) or end (2)."""
-    kinds = [graph.schema.all_kinds.index(relations[place].relation[end]) for place in some]
+    kinds = [graph.place(relations[place].relation[end]) for place in some]
     return torch.tensor(kinds, device=graph.x.device)
 
 
@@ -184,11 +184,17 @@ def degrees(graph: FusionGraph, relations: Sequence[Laid]) -> Tensor:
 
 def in_degree(graph: FusionGraph, laid: Laid) -> Tensor:
     """How many edges of a relation end at each node of its target kind, ``int64 [N_target]``."""
-    source, _, target = laid.relation
-    if laid.pairs is None:
-        return graph.sizes(source)[graph.owner(target)]
-    rows = graph.rows(target)
-    return torch.bincount(laid.pairs[1] - rows.start, minlength=rows.stop - rows.start)
+    name = ("in_degree", laid)
+    if name not in graph.laid_out:
+        source, _, target = laid.relation
+        rows = graph.rows(target)
+        graph.laid_out[name] = (
+            graph.sizes(source)[graph.owner(target)]
+            if laid.pairs is None
+            else counted(laid.pairs[1] - rows.start, rows.stop - rows.start)
+        )
+    found: Tensor = graph.laid_out[name]
+    return found
 
 
 def segment(values: Tensor, index: Tensor, size: int, reduce: Literal["sum", "mean", "max"] = "sum") -> Tensor:
@@ -199,9 +205,14 @@ def segment(values: Tensor, index: Tensor, size: int, reduce: Literal["sum", "me
         return zeros.scatter_reduce(0, spread, values, "amax", include_self=False)
     total = zeros.scatter_add(0, spread, values)
     if reduce == "mean":
-        count = torch.bincount(index, minlength=size).clamp(min=1)
+        count = counted(index, size).clamp(min=1)
         total = total / count.view(-1, *[1] * (values.ndim - 1)).to(total.dtype)
     return total
+
+
+def counted(index: Tensor, size: int) -> Tensor:
+    """How often each number comes, ``int64 [size]``; as ``bincount``, which ``torch.compile`` breaks at."""
+    return index.new_zeros(size).scatter_add_(0, index, torch.ones_like(index))
 
 
 def segment_softmax(score: Tensor, index: Tensor, size: int) -> Tensor:

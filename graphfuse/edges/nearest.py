@@ -90,7 +90,7 @@ def _units(graph: FusionGraph, kind: str) -> _Units:
     """Made once a graph for all builders that compare the kind."""
     known = graph.laid_out.get((Nearest, kind))
     if known is None or known[0] is not graph.x:
-        place = graph.schema.all_kinds.index(kind)
+        place = graph.place(kind)
         sizes, first = graph.sizes(kind)[:, None], graph.offsets[place, :-1, None]
         number = torch.arange(int(graph.counts[place].max()), device=first.device)
         row = (first + number).clamp(max=graph.starts[place + 1] - 1)

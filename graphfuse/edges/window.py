@@ -39,7 +39,7 @@ class Window:
         """Rows that meet, ``[2, E]``."""
         rows = graph.rows(self.source)
         here = torch.arange(rows.start, rows.stop, device=graph.x.device)
-        end = graph.offsets[graph.schema.all_kinds.index(self.source), 1:][graph.owner(self.source)]
+        end = graph.offsets[graph.place(self.source), 1:][graph.owner(self.source)]
         later = here[:, None] + torch.arange(1, self.size + 1, device=graph.x.device)  # [N_kind, size]
         inside = later < end[:, None]
         return torch.stack([here[:, None].expand_as(later)[inside], later[inside]]), None

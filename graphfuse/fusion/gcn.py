@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from graphfuse.core.graph import FusionGraph
-from graphfuse.core.message import aggregate, degrees
+from graphfuse.core.message import aggregate, counted, degrees
 from graphfuse.core.schema import Schema
 
 
@@ -46,7 +46,7 @@ class GCN(nn.Module):
                         loops[rows] += 1
                     else:
                         same = laid.pairs[1][laid.pairs[0] == laid.pairs[1]]
-                        loops += torch.bincount(same, minlength=len(loops))
+                        loops += counted(same, len(loops))
             graph.laid_out[name] = loops
         found: torch.Tensor = graph.laid_out[name]
         return found

@@ -11,7 +11,7 @@ from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
 from graphfuse.core.graph import FusionGraph, Laid
-from graphfuse.core.message import aggregate, aggregate_one, segment, segment_softmax
+from graphfuse.core.message import aggregate, aggregate_one, counted, segment, segment_softmax
 from graphfuse.core.schema import Schema
 from graphfuse.fusion.parts import Pooling, Readout, feed_forward
 
@@ -61,7 +61,7 @@ class RelationGate(nn.Module):
     def forward(self, graph: FusionGraph) -> Fused:
         """Fuses a graph."""
         pooled, present = self.pooling(graph, graph.x)
-        place = graph.schema.all_kinds.index(self.query)
+        place = graph.place(self.query)
         asked = torch.where(present[:, place, None], pooled[:, place], self.unasked)  # [B, d]
         meant, mass = None, None
         for number, layer in enumerate(self.layers):
@@ -164,7 +164,7 @@ class Grounding(nn.Module):
         pairs, rows = graph.edges(laid), graph.rows(laid.relation[2])
         weight = graph.x.new_ones(pairs.shape[1]) if laid.weight is None else laid.weight.to(graph.x.dtype)
         index, size = pairs[1] - rows.start, rows.stop - rows.start
-        return segment(weight, index, size, "mean"), torch.bincount(index, minlength=size) > 0
+        return segment(weight, index, size, "mean"), counted(index, size) > 0
 
 
 def _added(total: Tensor, rows: slice, values: Tensor) -> Tensor:

@@ -64,6 +64,7 @@ def course(
             start, drawn = time.perf_counter(), seed * 1_000_003 + epoch
             joined = partial(_joined, model, budget, drawn)
             with seeded(drawn):
+                torch.empty((), dtype=torch.int64).random_()  # as a torch DataLoader draws: earlier runs come out again
                 loader = batches(train, order.parts(epoch), joined, accelerator.device)
                 loss = _epoch(accelerator, prepared, optimizer, loader, rate, steps[epoch - 1], advance)
             if not math.isfinite(loss):

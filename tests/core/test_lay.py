@@ -6,6 +6,7 @@ import torch
 from torch.testing import assert_close
 
 import graphfuse as gf
+from graphfuse.core.graph import Laid
 
 
 def test_rows_stand_kind_after_kind_and_sample_after_sample():
@@ -94,3 +95,39 @@ def test_hubs_that_share_a_target_are_one_node_a_sample():
     graph = contract.graph_of([gf.Sample(s.name, s.nodes) for s in contract.samples()], plan)
     assert plan.hubs == ("hub", "other")
     assert graph.sizes("hub").tolist() == graph.sizes("other").tolist() == [1] * len(graph)
+
+
+class Wrong:
+    """A builder of one's own that joins rows which are none of its kinds'."""
+
+    source, target, name, direction, dense = "text", "image", "wrong", "forward", False
+
+    def __init__(self, pair):
+        self.pair = pair
+
+    def __call__(self, graph, batch):
+        return torch.tensor(self.pair)[:, None], None
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        ((9, 3), r"Relation \('text', 'wrong', 'image'\) of sample 'b': row 9 is no node of kind 'text', whose rows "
+                 r"are 0 to 1\."),
+        ((0, 1), r"of sample 'a': row 1 is no node of kind 'image', whose rows are 2 to 3\."),
+        ((-1, 2), r"of sample 'a': row -1 is no node of kind 'text'"),
+    ],
+)  # fmt: skip
+def test_an_edge_out_of_range_is_named_with_its_sample_and_relation(pair, said):
+    plan = gf.Schema({"text": 1, "image": 1}, [Wrong(pair)])
+    samples = [gf.Sample(name, {"text": torch.ones(1, 1), "image": torch.ones(1, 1)}) for name in "ab"]
+    with pytest.raises(gf.InputError, match=said):
+        contract.graph_of(samples, plan, dim=1)
+
+
+def test_a_relation_of_ones_own_with_an_unknown_kind_is_named():
+    graph = contract.graph_of(contract.samples(), contract.schema(), dim=4)
+    strange = graph.replace(relations=(Laid(("txt", "likes", "image"), 0),))
+    for primitive in (lambda: gf.aggregate(strange, strange.x), lambda: gf.attend(strange, *[strange.x] * 3)):
+        with pytest.raises(gf.InputError, match=r"The graph has no nodes of kind 'txt'\. Did you mean 'text'\?"):
+            primitive()

@@ -277,6 +277,36 @@ def test_gradients_of_attend_are_right():
     assert torch.autograd.gradcheck(fused, parts, fast_mode=True)
 
 
+@pytest.mark.parametrize("dense", [True, False])
+def test_a_value_that_several_relations_send_has_the_gradient_of_all(dense):
+    graph = contract.graph_of(contract.samples(), contract.schema(), dim=4, dtype=torch.double)
+    graph = graph.replace(relations=tuple(laid for laid in graph.relations if laid.dense))
+    graph = graph if dense else listed(graph)
+    told = [torch.randn(len(graph.x), 4, dtype=torch.double, requires_grad=True) for _ in range(3)]
+    apart = [[x[graph.rows(laid.relation[0])] for laid in graph.relations] for x in told[1:]]
+    expected = torch.autograd.grad(gf.attend(graph, told[0], *apart, heads=2).square().sum(), told)
+    got = torch.autograd.grad(gf.attend(graph, *told, heads=2).square().sum(), told)
+    assert_close(got, expected, **EXACT)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_dropout_keeps_a_share_of_a_softmax_or_none_and_weighs_it_anew(dense):
+    plan = gf.Schema({"a": 1, "b": 1}, [gf.AllPairs("a", "b")])
+    graph = contract.graph_of(
+        [gf.Sample("s", {"a": torch.ones(1, 1), "b": torch.ones(400, 1)})], plan, dim=2, dtype=torch.double
+    )
+    graph = graph if dense else listed(graph)
+    torch.manual_seed(0)
+    value = torch.tensor([[3.0, 5.0]]).double().expand(len(graph.x), 2).clone().requires_grad_()
+    got = gf.attend(graph, graph.x, graph.x, value, heads=2, dropout=0.2)[1:]  # of one source each: all or nothing
+    kept = got != 0
+    assert_close(got, kept * torch.tensor([3.75, 6.25]).double(), **EXACT)
+    assert 0.7 < kept.double().mean() < 0.9
+    assert (kept[:, 0] != kept[:, 1]).any()  # heads are dropped apart
+    (grad,) = torch.autograd.grad(got.sum(), value)
+    assert_close(grad[0], kept.sum(0).double() / 0.8, **EXACT)
+
+
 def test_segment_and_segment_softmax_equal_the_plain_loop():
     rng = torch.Generator().manual_seed(19)
     x, index = torch.randn(12, 3, generator=rng, dtype=torch.double), torch.randint(4, (12,), generator=rng)

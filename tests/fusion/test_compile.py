@@ -1,0 +1,39 @@
+"""Graph layers under ``torch.compile``: one graph of operations, without a break."""
+
+import contract
+import pytest
+import torch
+from torch.testing import assert_close
+
+import graphfuse as gf
+from graphfuse.fusion.stack import as_fusion
+
+LAYERS = ("sage", "gcn", "gin", "rgcn", "gat", "gatv2", "hgt", "han", "graph_transformer", "film", "relation_gate")
+
+
+def graph_of() -> gf.FusionGraph:
+    """Dense relations that end with and without sparse ones beside them, and a sample that lacks a kind."""
+    plan = gf.Schema({"text": 8, "image": 8}, [
+        gf.AllPairs("text", "image"), gf.AllPairs("text", "text"), gf.Window("text", 1), gf.Nearest("image", "text", 2),
+    ])  # fmt: skip
+    samples = [gf.Sample(f"{n}", {"text": torch.randn(n, 8), "image": torch.randn(n - 1, 8)}) for n in (3, 1, 5)]
+    return contract.graph_of(samples, plan, dim=8)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize(("name", "backend"), [*((name, "eager") for name in LAYERS), ("hgt", "aot_eager")])
+def test_a_layer_compiles_without_a_break(name, backend):
+    torch.manual_seed(0)
+    graph = graph_of()
+    options = {"query": "text"} if name == "relation_gate" else {}
+    fusion = as_fusion(gf.FUSIONS[name])(8, graph.schema, layers=1, **options)
+    x = graph.x.requires_grad_()
+
+    def run(module):
+        out = module(graph)
+        weights = [x, *fusion.parameters()]
+        return [out.graph.x, out.vector, *torch.autograd.grad(out.vector.square().sum(), weights, allow_unused=True)]
+
+    expected = run(fusion)  # lays the batch out, which is done once for all layers
+    torch.compiler.reset()
+    assert_close(run(torch.compile(fusion, backend=backend, fullgraph=True)), expected)
