@@ -20,7 +20,7 @@ _HOMES = {
     "graphfuse.core.sample": ("Batch", "Sample"),
     "graphfuse.core.store": ("SampleStore",),
     "graphfuse.core.seed": ("seeded",),
-    "graphfuse.edges": ("EDGES", "AllPairs", "Hub", "Linked", "Nearest", "Overlap", "Window"),
+    "graphfuse.edges": ("EDGES", "AllPairs", "Hub", "Learned", "Linked", "Nearest", "Overlap", "Window"),
     "graphfuse.encoders": ("ENCODERS",),
     "graphfuse.fusion": ("FUSIONS", "Stack"),
     "graphfuse.heads": ("HEADS",),
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from graphfuse.core.schema import Schema
     from graphfuse.core.seed import seeded
     from graphfuse.core.store import SampleStore
-    from graphfuse.edges import EDGES, AllPairs, Hub, Linked, Nearest, Overlap, Window
+    from graphfuse.edges import EDGES, AllPairs, Hub, Learned, Linked, Nearest, Overlap, Window
     from graphfuse.encoders import ENCODERS
     from graphfuse.fusion import FUSIONS, Stack
     from graphfuse.heads import HEADS

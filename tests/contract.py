@@ -36,6 +36,7 @@ BUILDERS = {
     "window": lambda **way: gf.Window("text", 2, **way),
     "overlap": lambda **way: gf.Overlap("text", "image", **way),
     "linked": lambda **way: gf.Linked(*RESEMBLES, weighted=True, **way),
+    "learned": lambda **way: gf.Learned("image", "entity", k=2, **way),
     "hub": lambda **way: gf.Hub("text", **way),
 }
 

@@ -31,12 +31,14 @@ class Laid:
         pairs: Rows of ``graph.x``, source over target, sorted by target, ``int64 [2, E]``; ``None`` where the relation
             is dense: every pair within a sample, never listed.
         weight: One number an edge, ``[E]``, where given.
+        gate: What the message of an edge is multiplied by, ``[E]``, where edges are learned: 1, with a gradient.
     """
 
     relation: Relation
     index: int
     pairs: Tensor | None = None
     weight: Tensor | None = None
+    gate: Tensor | None = None
 
     @property
     def dense(self) -> bool:
@@ -249,7 +251,9 @@ def _lay_relations(graph: FusionGraph, batch: Batch) -> tuple[Laid, ...]:
                 laid.append(Laid(relation, len(laid)))
             else:
                 forward = relation[1] == builder.name
-                laid.append(Laid(relation, len(laid), *sorted_by_target(pairs if forward else pairs.flip(0), weight)))
+                edges, number = sorted_by_target(pairs if forward else pairs.flip(0), weight)
+                borne = "gate" if getattr(builder, "gated", False) else "weight"
+                laid.append(Laid(relation, len(laid), edges, **{borne: number}))
                 _check_range(graph, laid[-1])
     return tuple(laid)
 

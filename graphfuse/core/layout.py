@@ -32,6 +32,7 @@ class Edges:
         index: The row of its target among all groups' rows.
         counts: Relations and how many edges each has.
         rows: How many rows all groups have.
+        gate: Of each, ``[E]``; ``None`` if no relation has gates.
     """
 
     tells: Tensor
@@ -41,6 +42,7 @@ class Edges:
     index: Tensor
     counts: tuple[tuple[int, int], ...]
     rows: int
+    gate: Tensor | None = None
 
 
 def edges_into(graph: FusionGraph, relations: Sequence[Laid], into: Into) -> Edges | None:
@@ -60,7 +62,11 @@ def edges_into(graph: FusionGraph, relations: Sequence[Laid], into: Into) -> Edg
     if not counts:
         return None
     every = [torch.cat(each) for each in (tells, told, asks, asked, index)]
-    return Edges(every[0], every[1], every[2], every[3], every[4], tuple(counts), first[-1])
+    gate = None
+    if any(relations[r].gate is not None for r, _ in counts):
+        one = graph.x.new_ones(1)
+        gate = torch.cat([one.expand(n) if (own := relations[r].gate) is None else own for r, n in counts])
+    return Edges(every[0], every[1], every[2], every[3], every[4], tuple(counts), first[-1], gate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +131,12 @@ def layout(
 
 
 def goes_in_blocks(graph: FusionGraph, laid: Laid, worth: float) -> bool:
-    """Whether a sparse relation lists so many of the pairs of its nodes that it is worth to go through all."""
+    """Whether a sparse relation lists so many of the pairs of its nodes that it is worth to go through all.
+
+    Never where edges bear gates, whose gradient is taken edge by edge.
+    """
+    if laid.gate is not None:
+        return False
     source, target = (graph.place(laid.relation[end]) for end in (0, 2))
     pairs, edges = int((graph.counts[source] * graph.counts[target]).sum()), graph.edges(laid).shape[1]
     return 0 < pairs <= worth * edges

@@ -78,7 +78,7 @@ def _aggregate_sum(
             x = values if isinstance(values, Tensor) else values[place]
             first = 0 if isinstance(values, Tensor) else graph.rows(laid.relation[0]).start
             pairs = graph.edges(laid)
-            messages.append(x.index_select(0, pairs[0] - first))  # [E, d]
+            messages.append(gated(x.index_select(0, pairs[0] - first), laid.gate))  # [E, d]
             targets.append(pairs[1])
             slots.append(graph.owners[pairs[1]] * len(relations) + place)
         message = torch.cat(messages)
@@ -163,7 +163,7 @@ def aggregate_one(graph: FusionGraph, values: Tensor, laid: Laid, reduce: Reduce
         pooled = segment(values, graph.owner(source), len(graph), "max" if reduce == "max" else "sum")  # [B, d]
         got = pooled.index_select(0, graph.owner(target))
     else:
-        sent = values.index_select(0, laid.pairs[0] - graph.rows(source).start)  # [E, d]
+        sent = gated(values.index_select(0, laid.pairs[0] - graph.rows(source).start), laid.gate)  # [E, d]
         got = segment(sent, laid.pairs[1] - graph.rows(target).start, rows, "max" if reduce == "max" else "sum")
     if reduce == "mean":
         return got / in_degree(graph, laid).clamp(min=1)[:, None].to(got.dtype)
@@ -195,6 +195,11 @@ def in_degree(graph: FusionGraph, laid: Laid) -> Tensor:
         )
     found: Tensor = graph.laid_out[name]
     return found
+
+
+def gated(messages: Tensor, gate: Tensor | None) -> Tensor:
+    """Messages ``[E, ...]``, each times its edge's gate ``[E]`` if edges have one."""
+    return messages if gate is None else messages * gate.to(messages.dtype).view(-1, *[1] * (messages.ndim - 1))
 
 
 def segment(values: Tensor, index: Tensor, size: int, reduce: Literal["sum", "mean", "max"] = "sum") -> Tensor:

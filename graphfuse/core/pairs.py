@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from graphfuse.core.graph import FusionGraph
 from graphfuse.core.layout import Given, layout, rows_of, table_of
-from graphfuse.core.message import segment
+from graphfuse.core.message import gated, segment
 from graphfuse.core.table import put, take
 
 CHUNK = 1 << 18
@@ -70,7 +70,7 @@ def mean_over_pairs(
     if where.listed:
         edges = where.listed
         made = make(rows_of(ask, edges.asks, edges.asked), rows_of(tell, edges.tells, edges.told))
-        mean = segment(made, edges.index, edges.rows, "mean")
+        mean = segment(gated(made, edges.gate), edges.index, edges.rows, "mean")
         total = mean if total is None else total + mean
     sizes = [len(graph.owner(kind)) for kind in targets]
     if total is None:

@@ -16,7 +16,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from graphfuse.core.buckets import Bucket, Places, Plan
 from graphfuse.core.layout import Edges, rows_of
-from graphfuse.core.message import segment
+from graphfuse.core.message import gated, segment
 from graphfuse.core.table import Table, put, take
 
 Score = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -103,7 +103,7 @@ def over_edges(edges: Edges, asked: Asked) -> tuple[Tensor, Tensor]:
     top = segment(s.detach(), edges.index, edges.rows, "max")  # [n, H]
     raised = (s - top.index_select(0, edges.index)).exp()
     total = segment(raised, edges.index, edges.rows)
-    sent = drop(raised, asked.dropout)[..., None] * v
+    sent = gated(drop(raised, asked.dropout)[..., None] * v, edges.gate)
     got = segment(sent.flatten(1), edges.index, edges.rows).unflatten(1, (asked.heads, -1))
     safe = total.clamp(min=torch.finfo(total.dtype).tiny)
     return got / safe[..., None], torch.where(total > 0, safe.log() + top, -torch.inf)

@@ -2,6 +2,7 @@
 
 from graphfuse.core.relations import AllPairs, Linked
 from graphfuse.edges.hub import Hub
+from graphfuse.edges.learned import Learned
 from graphfuse.edges.nearest import Nearest
 from graphfuse.edges.overlap import Overlap
 from graphfuse.edges.window import Window
@@ -13,4 +14,5 @@ EDGES = {
     "overlap": Overlap,
     "linked": Linked,
     "hub": Hub,
+    "learned": Learned,
 }

@@ -79,8 +79,8 @@ class Stack(nn.Module):
         for laid in relations:
             if laid.pairs is not None:
                 some = torch.rand(laid.pairs.shape[1], device=laid.pairs.device) >= self.edge_dropout
-                weight = None if laid.weight is None else laid.weight[some]
-                laid = Laid(laid.relation, laid.index, laid.pairs[:, some], weight)
+                borne = (None if own is None else own[some] for own in (laid.weight, laid.gate))
+                laid = Laid(laid.relation, laid.index, laid.pairs[:, some], *borne)
             kept.append(laid)
         return tuple(kept)
 

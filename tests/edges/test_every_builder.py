@@ -52,6 +52,7 @@ def hub(builder: gf.Hub, one: gf.Sample, states: dict[str, torch.Tensor]) -> Pai
 
 LOOPS: dict[str, Callable[..., Pairs]] = {
     "all_pairs": all_pairs, "nearest": nearest, "window": window, "overlap": overlap, "linked": linked, "hub": hub,
+    "learned": nearest,
 }  # fmt: skip
 
 # More than the contract has: within one kind, more or fewer neighbours than there are nodes, other sizes.
@@ -61,6 +62,7 @@ BUILDERS = [
     ("nearest", lambda **way: gf.Nearest("text", "text", k=1, **way)),
     ("nearest", lambda **way: gf.Nearest("image", "image", k=3, **way)),
     ("nearest", lambda **way: gf.Nearest("text", "image", k=99, **way)),
+    ("learned", lambda **way: gf.Learned("text", "text", k=3, **way)),
     ("window", lambda **way: gf.Window("entity", 1, **way)),
     ("window", lambda **way: gf.Window("text", 99, **way)),
     ("overlap", lambda **way: gf.Overlap("text", "text", **way)),
