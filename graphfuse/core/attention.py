@@ -24,7 +24,7 @@ WORTH = 8.0
 
 def attend(
     graph: FusionGraph,
-    query: Tensor,
+    query: Tensor | Table,
     key: Given,
     value: Given,
     relations: Sequence[Laid] | None = None,
@@ -38,7 +38,7 @@ def attend(
 
     Args:
         graph: Where the relations are laid.
-        query: ``[N, d]``.
+        query: ``[N, d]``, also as a table with a group a kind.
         key: ``[N, d]``, or one ``[N_source, d]`` a relation, also as a table with a group a relation.
         value: As ``key``.
         relations: Those of the graph if left out.
@@ -51,26 +51,13 @@ def attend(
     """
     relations = graph.relations if relations is None else relations
     sources = [laid.relation[0] for laid in relations]
-    keys, values = table_of(graph, key, sources), table_of(graph, value, sources)
-    biases = [None] * len(relations) if bias is None else list(bias)
-    got = []
-    for kind, own in zip(graph.schema.all_kinds, graph.split(query)):
-        into = [place for place, laid in enumerate(relations) if laid.relation[2] == kind]
-        got.append(attend_into(
-            graph, kind, Table(own, (0,), (1,)), keys.some(into), values.some(into), [relations[r] for r in into],
-            [biases[r] for r in into], heads, dropout,
-        ))  # fmt: skip
-    return torch.cat(got)
-
-
-def attend_into(
-    graph: FusionGraph, kind: str, query: Table, key: Table, value: Table, relations: Sequence[Laid],
-    bias: Sequence[Tensor | None] | None = None, heads: int = 1, dropout: float = 0.0,
-) -> Tensor:  # fmt: skip
-    """As :func:`attend` for the nodes of one kind, at which all ``relations`` end: ``[N_kind, d]``."""
-    none = [None] * len(relations)
-    asked = Asked(query, key, value, heads, none if bias is None else bias, none, dropout, None, WORTH)
-    return _attend(graph, relations, ((kind, tuple(range(len(relations)))),), asked)
+    none, kinds = [None] * len(relations), graph.schema.all_kinds
+    told = table_of(graph, key, sources), table_of(graph, value, sources)
+    asked = Asked(
+        table_of(graph, query, kinds), *told, heads, none if bias is None else bias, none, dropout, None, WORTH
+    )
+    into = tuple((kind, tuple(r for r, own in enumerate(relations) if own.relation[2] == kind)) for kind in kinds)
+    return _attend(graph, relations, into, asked)
 
 
 def attend_each(

@@ -56,16 +56,18 @@ def mean_over_pairs(
             torch.from_numpy(at.rows(table.first, table.step)).to(graph.x.device).split(at.sizes)
             for table, at in ((ask, plan.query), (tell, plan.source))
         ]
-        here, there = (take(t.rows, r, one, [1] * len(one)) for t, r in zip((ask, tell), rows))
+        here, there = (take(t.rows, r, one) for t, r in zip((ask, tell), rows))
         means = []
         for q, s, bucket in zip(here, there, plan.buckets):
-            real = q.new_ones(*s.shape[:3]) if bucket.real is None else bucket.real[:, 0].to(q.dtype)  # [n, 1, S]
+            real = (
+                q.new_ones(q.shape[0], 1, s.shape[1]) if bucket.real is None else bucket.real[:, 0].to(q.dtype)
+            )  # [n, 1, S]
             share = real / real.sum(2, keepdim=True)
             parts = [
-                checkpoint(_weighed, make, q[part, 0, own], s[part, 0], share[part], use_reentrant=False)
-                for part, own in chunks(q.shape[0], q.shape[2], s.shape[2] * s.shape[3])
+                checkpoint(_weighed, make, q[part, own], s[part], share[part], use_reentrant=False)
+                for part, own in chunks(q.shape[0], q.shape[1], s.shape[1] * s.shape[2])
             ]
-            means.append(torch.cat([part.flatten(0, 1) for part in parts]).view(q.shape[0], 1, q.shape[2], -1))
+            means.append(torch.cat([part.flatten(0, 1) for part in parts]).view(*q.shape[:2], -1))
         total = put(means, plan.back, plan.answer)
     if where.listed:
         edges = where.listed

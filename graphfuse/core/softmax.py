@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import dropout as drop
@@ -17,6 +16,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from graphfuse.core.buckets import Bucket, Places, Plan
 from graphfuse.core.layout import Edges, rows_of
 from graphfuse.core.message import gated, segment
+from graphfuse.core.small import small
 from graphfuse.core.table import Table, put, take
 
 Score = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -51,38 +51,66 @@ class Asked:
 
 
 def over_blocks_fused(plan: Plan, asked: Asked) -> Tensor:
-    """By torch's fused kernel, without the log-sum-exp: ``[n, d]``."""
+    """Without the log-sum-exp, ``[n, d]``: by torch's fused kernel, or, where that is slower, in three operations."""
     out = []
-    for bucket, q, k, v, more in zip(plan.buckets, *_taken(plan, asked), _block_bias(plan, asked)):
-        width = q.shape[-1]
-        if more is None:
-            out.append(scaled_dot_product_attention(q, k, v, _mask(bucket, q), asked.dropout))
+    for at, q, k, v, more in zip(range(len(plan.buckets)), *_taken(plan, asked), _block_bias(plan, asked)):
+        bucket, width = plan.buckets[at], q.shape[-1]
+        if _is_small(q, k, v):
+            added = _added(plan, at, q, more)
+            out.append(small(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), added, asked.dropout))
+        elif more is None:
+            out.append(scaled_dot_product_attention(q, k, v, _mask(bucket, q), asked.dropout).flatten(0, 1))
         else:  # one more column: 1 in the query, the bias in the key
             k = torch.cat([k, (more.transpose(1, 2)[..., None] * width**0.5).to(k.dtype)], -1)
             q, v = pad(q, (0, 1), value=1.0), pad(v, (0, 1))
             got = scaled_dot_product_attention(q, k, v, _mask(bucket, q), asked.dropout, scale=width**-0.5)
-            out.append(got[..., :-1])
-    return put(out, plan.back, plan.answer)
+            out.append(got[..., :-1].flatten(0, 1))
+    return _put(plan, out, asked.heads).flatten(1)
 
 
 def over_blocks(plan: Plan, asked: Asked) -> tuple[Tensor, Tensor]:
     """In plain operations, with the log-sum-exp, ``-inf`` where nothing reaches a node."""
     out = []
-    for bucket, q, k, v, more in zip(plan.buckets, *_taken(plan, asked), _block_bias(plan, asked)):
-        if asked.score is None:
-            s = q @ k.transpose(2, 3) * q.shape[-1] ** -0.5  # [n, H, Q, S]
-        else:
-            apart = q.transpose(1, 2)[:, :, None], k.transpose(1, 2)[:, None]  # [n, Q, 1, H, c], [n, 1, S, H, c]
-            s = asked.score(*apart, bucket.group).permute(0, 3, 1, 2)
-        if more is not None:
-            s = s + more.transpose(1, 2)[:, :, None]
-        mask = _mask(bucket, s)
-        if mask is not None:
-            s = s.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else s + mask
+    for at, q, k, v, more in zip(range(len(plan.buckets)), *_taken(plan, asked), _block_bias(plan, asked)):
+        s = _scores(plan, at, q, k, more, asked.score)
         lse = s.logsumexp(-1, keepdim=True)  # [n, H, Q, 1]
-        out.append(torch.cat([drop((s - lse).exp(), asked.dropout) @ v, lse], -1))
-    got, lse = put(out, plan.back, plan.answer).unflatten(1, (asked.heads, -1)).tensor_split([-1], 2)
+        out.append(torch.cat([drop((s - lse).exp(), asked.dropout) @ v, lse], -1).flatten(0, 1))
+    got, lse = _put(plan, out, asked.heads).tensor_split([-1], 2)
     return got, lse[..., 0].masked_fill(~plan.reached[:, None], -torch.inf)
+
+
+def _is_small(q: Tensor, k: Tensor, v: Tensor) -> bool:
+    """Whether the scores of blocks are no more numbers than the blocks: to keep them is then quicker on a processor."""
+    many, most, width = k.shape[2], q.shape[2], q.shape[3]
+    return q.is_cpu and q.dtype == k.dtype == v.dtype and most * many <= (most + 2 * many) * width
+
+
+def _scores(plan: Plan, at: int, q: Tensor, k: Tensor, more: Tensor | None, score: Score | None) -> Tensor:
+    """The scores of a bucket's pairs, ``-inf`` for those that do not meet: ``[n, H, Q, S]``."""
+    if score is None:
+        s = q @ k.transpose(2, 3) * q.shape[-1] ** -0.5
+    else:
+        apart = q.transpose(1, 2)[:, :, None], k.transpose(1, 2)[:, None]  # [n, Q, 1, H, c], [n, 1, S, H, c]
+        s = score(*apart, plan.buckets[at].group).permute(0, 3, 1, 2)
+    if more is not None:
+        s = s + more.transpose(1, 2)[:, :, None]
+    mask = _mask(plan.buckets[at], s)
+    return s if mask is None else s.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else s + mask
+
+
+def _added(plan: Plan, at: int, q: Tensor, more: Tensor | None) -> Tensor | None:
+    """What is added to the scores of a bucket's pairs, ``[n * H, Q or 1, S]``: ``-inf`` where they do not meet."""
+    heads, name = q.shape[1], ("added", at, q.shape[1], q.dtype)
+    if name not in plan.known:
+        real = plan.buckets[at].real
+        if real is not None and real.dtype == torch.bool:
+            real = q.new_zeros(()).masked_fill(~real, -torch.inf)
+        plan.known[name] = None if real is None else real.to(q.dtype).expand(-1, heads, -1, -1).flatten(0, 1)
+    added: Tensor | None = plan.known[name]
+    if more is not None:
+        bias = more.transpose(1, 2).flatten(0, 1)[:, None].to(q.dtype)  # [n * H, 1, S]
+        added = bias if added is None else added + bias
+    return added
 
 
 def over_edges(edges: Edges, asked: Asked) -> tuple[Tensor, Tensor]:
@@ -116,34 +144,61 @@ def _mask(bucket: Bucket, like: Tensor) -> Tensor | None:
 
 def _taken(plan: Plan, asked: Asked) -> list[Sequence[Tensor]]:
     """Queries, keys and values of each bucket, ``[n, H, m, c]``; what lies in one table is taken at once."""
-    wanted = [(asked.query, plan.query), (asked.key, plan.source), (asked.value, plan.source)]
-    blocks = [bucket.blocks for bucket in plan.buckets]
+    wanted, heads = [(asked.query, plan.query), (asked.key, plan.source), (asked.value, plan.source)], asked.heads
+    blocks = [bucket.blocks * heads for bucket in plan.buckets]
     found: list[Sequence[Tensor]] = [()] * 3
     for one in {id(table.rows): table.rows for table, _ in wanted}.values():
         own = [i for i, (table, _) in enumerate(wanted) if table.rows is one]
-        name = (len(one), *((i, wanted[i][0].first, wanted[i][0].step) for i in own))
+        name = (len(one), heads, *((i, wanted[i][0].first, wanted[i][0].step) for i in own))
         if name not in plan.known:
-            plan.known[name] = _places([wanted[i] for i in own], len(one), plan.back.device)
+            plan.known[name] = _places(plan, [wanted[i] for i in own], len(one), heads)
         rows, back = plan.known[name]
-        got = take(one, rows, blocks * len(own), [asked.heads] * len(rows), back)
+        got = take(one.reshape(len(one) * heads, -1), rows, blocks * len(own), back)
         for n, i in enumerate(own):
-            found[i] = got[n * len(blocks) : (n + 1) * len(blocks)]
+            found[i] = [each.unflatten(0, (-1, heads)) for each in got[n * len(blocks) : (n + 1) * len(blocks)]]
     return found
 
 
 def _places(
-    wanted: Sequence[tuple[Table, Places]], count: int, device: torch.device
-) -> tuple[tuple[Tensor, ...], Tensor | None]:
-    """Rows of one table by bucket, and where each row's gradient comes from, unless a row stands at several places."""
-    rows = np.concatenate([places.rows(table.first, table.step) for table, places in wanted])
-    split = torch.from_numpy(rows).to(device).split([size for _, places in wanted for size in places.sizes])
+    plan: Plan, wanted: Sequence[tuple[Table, Places]], count: int, heads: int
+) -> tuple[list[Tensor], Tensor | None]:
+    """Rows of one table by bucket, and where each row's gradient comes from, unless a row stands at several places.
+
+    A row counts as one for each head, ``row * heads + head``.
+    """
+    device = plan.back.device
+    rows, real = list[Tensor](), list[Tensor]()
+    for table, places in wanted:
+        own = torch.from_numpy(places.rows(table.first, table.step)).to(device).split(places.sizes)
+        true = torch.from_numpy(places.real).to(device).split(places.sizes)
+        for bucket, each, some in zip(plan.buckets, own, true):
+            rows.append(_by_head(each, bucket.blocks, heads))
+            real.append(some.view(bucket.blocks, 1, -1).expand(-1, heads, -1).flatten())
     slots = [slot for table, _ in wanted for slot in zip(table.first, table.step)]
     if len(set(slots)) < len(slots):
-        return split, None
-    back = np.full(count, len(rows))
-    real = np.concatenate([places.real for _, places in wanted])
-    back[rows[real]] = np.flatnonzero(real)
-    return split, torch.from_numpy(back).to(device)
+        return rows, None
+    every, true = torch.cat(rows), torch.cat(real)
+    back = torch.full((count * heads,), len(every), device=device)
+    back[every[true]] = true.nonzero()[:, 0]
+    return rows, back
+
+
+def _by_head(rows: Tensor, blocks: int, heads: int) -> Tensor:
+    """Rows that stand in blocks, ``[n * m]``, as those of each head: ``row * heads + head``, ``[n * heads * m]``."""
+    return (rows.view(blocks, 1, -1) * heads + torch.arange(heads, device=rows.device)[:, None]).flatten()
+
+
+def _put(plan: Plan, blocks: Sequence[Tensor], heads: int) -> Tensor:
+    """What target nodes have of blocks, ``[n * H, Q, c]`` each: ``[t, H, c]``."""
+    name = ("put", heads)
+    if name not in plan.known:
+        total = len(plan.back) * heads
+        answer = [_by_head(own, b.blocks, heads).clamp(max=total) for own, b in zip(plan.answer, plan.buckets)]
+        every = torch.cat(answer)
+        back = torch.full((total + 1,), len(every), device=every.device)
+        back[every] = torch.arange(len(every), device=every.device)
+        plan.known[name] = back[:-1], answer
+    return put(blocks, *plan.known[name]).unflatten(0, (-1, heads))
 
 
 def _block_bias(plan: Plan, asked: Asked) -> Sequence[Tensor | None]:

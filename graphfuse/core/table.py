@@ -33,67 +33,62 @@ class Table:
         first = tuple(accumulate((len(part) for part in parts), initial=0))[:-1]
         return Table(torch.cat(list(parts)) if len(parts) != 1 else parts[0], first, (1,) * len(parts))
 
-    def some(self, groups: Sequence[int]) -> Table:
-        """The same rows, of some groups."""
-        return Table(self.rows, tuple(self.first[g] for g in groups), tuple(self.step[g] for g in groups))
-
 
 class _Take(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, table: Tensor, back: Tensor | None, blocks: Sequence[int], heads: Sequence[int],
-                *rows: Tensor) -> tuple[Tensor, ...]:  # fmt: skip
+    def forward(ctx: Any, table: Tensor, back: Tensor | None, blocks: Sequence[int], *rows: Tensor
+                ) -> tuple[Tensor, ...]:  # fmt: skip
         ctx.save_for_backward(back, *(rows if back is None else ()))
         ctx.shape = table.shape
-        return tuple(_headed(table.index_select(0, each), n, h) for each, n, h in zip(rows, blocks, heads))
+        return tuple(table.index_select(0, each).view(n, -1, table.shape[1]) for each, n in zip(rows, blocks))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         back, *taken = ctx.saved_tensors
-        nothing, flat = grads[0].new_zeros(1, *ctx.shape[1:]), [_flat(grad) for grad in grads]
+        nothing, flat = grads[0].new_zeros(1, *ctx.shape[1:]), [grad.flatten(0, 1) for grad in grads]
         if back is not None:
             total = torch.cat([*flat, nothing]).index_select(0, back)
         else:
             total = nothing.expand(ctx.shape).contiguous()
             for rows, grad in zip(taken, flat):
                 total.index_add_(0, rows, grad)
-        return (total, *[None] * (3 + len(grads)))
+        return (total, *[None] * (2 + len(grads)))
 
 
 def take(
-    table: Tensor, rows: Sequence[Tensor], blocks: Sequence[int], heads: Sequence[int], back: Tensor | None = None
+    table: Tensor, rows: Sequence[Tensor], blocks: Sequence[int], back: Tensor | None = None
 ) -> tuple[Tensor, ...]:
-    """Rows of a table in blocks, heads apart: ``[n, heads, m, d / heads]`` by each ``int64 [n * m]``.
+    """Rows of a table in blocks: ``[n, m, d]`` by each ``int64 [n * m]``.
 
     Args:
         table: ``[t, d]``.
         rows: Which.
         blocks: How many each is parted into.
-        heads: How many each row is parted into.
         back: Where the one gradient of each row of the table comes from, counted over all ``rows`` end to end, or the
             number after the last if it has none; ``int64 [t]``. Left out where a row may be taken twice.
     """
-    return _Take.apply(table, back, blocks, heads, *rows)
+    return _Take.apply(table, back, blocks, *rows)
 
 
 class _Put(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, back: Tensor, answer: Sequence[Tensor], *blocks: Tensor) -> Tensor:
         ctx.save_for_backward(*answer)
-        ctx.shapes = [block.shape[:2] for block in blocks]
-        flat = [_flat(block) for block in blocks]
+        ctx.shapes = [block.shape for block in blocks]
+        flat = [block.flatten(0, 1) for block in blocks]
         return torch.cat([*flat, flat[0].new_zeros(1, flat[0].shape[1])]).index_select(0, back)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         padded = torch.cat([grad, grad.new_zeros(1, grad.shape[1])])
-        got = (_headed(padded.index_select(0, rows), *shape) for rows, shape in zip(ctx.saved_tensors, ctx.shapes))
+        got = (padded.index_select(0, rows).view(shape) for rows, shape in zip(ctx.saved_tensors, ctx.shapes))
         return (None, None, *got)
 
 
 def put(blocks: Sequence[Tensor], back: Tensor, answer: Sequence[Tensor]) -> Tensor:
-    """Rows out of blocks, ``[n, heads, m, c]`` each, as ``[t, heads * c]``.
+    """Rows out of blocks, ``[n, m, d]`` each, as ``[t, d]``.
 
     Args:
         blocks: At least one.
@@ -101,16 +96,6 @@ def put(blocks: Sequence[Tensor], back: Tensor, answer: Sequence[Tensor]) -> Ten
         answer: Which row stands at each place of each block, or ``t`` where one pads.
     """
     return _Put.apply(back, answer, *blocks)
-
-
-def _headed(x: Tensor, blocks: int, heads: int) -> Tensor:
-    """``[n * m, H * c] -> [n, H, m, c]``."""
-    return x.view(blocks, -1, heads, x.shape[1] // heads).transpose(1, 2)
-
-
-def _flat(x: Tensor) -> Tensor:
-    """``[n, H, m, c] -> [n * m, H * c]``."""
-    return x.transpose(1, 2).reshape(x.shape[0] * x.shape[2], -1)
 
 
 class _MapSpans(torch.autograd.Function):

@@ -8,6 +8,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
 from graphfuse.core.graph import FusionGraph, Laid
 from graphfuse.core.schema import Schema
+from graphfuse.core.table import Table
 from graphfuse.fusion.parts import Pooling, feed_forward
 
 
@@ -69,6 +70,7 @@ class _Block(nn.Module):
         self.deep = feed_forward(dim)
 
     def forward(self, graph: FusionGraph, laid: Laid, here: Tensor, there: Tensor) -> Tensor:
-        query, (key, value) = self.query(self.norms[0](here)), self.key_value(self.norms[1](there)).chunk(2, 1)
-        x = here + self.out(attend_each(graph, [query], [key], [value], [laid], heads=self.heads)[0])
+        query, told = self.query(self.norms[0](here)), self.key_value(self.norms[1](there)).view(-1, here.shape[1])
+        key, value = Table(told, (0,), (2,)), Table(told, (1,), (2,))  # of each node by turns
+        x = here + self.out(attend_each(graph, [query], key, value, [laid], heads=self.heads)[0])
         return x + self.deep(self.norms[2](x))

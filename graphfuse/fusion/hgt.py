@@ -1,12 +1,12 @@
 """Heterogeneous graph transformer."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
 
-from graphfuse.core.attention import WORTH, attend_into
+from graphfuse.core.attention import WORTH, attend
 from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph, Laid
 from graphfuse.core.layout import goes_in_blocks
@@ -48,30 +48,43 @@ class HGT(nn.Module):
 
     def forward(self, graph: FusionGraph) -> FusionGraph:
         """Passes messages once."""
-        asks, tells = self._folded()
         begins = [_begins(graph, laid) for laid in graph.relations]
-        few = [rows for rows, _ in begins if rows is not None]  # what they send comes after all nodes' states
-        x = torch.cat([graph.x, graph.x.index_select(0, torch.cat(few))]) if few else graph.x
-        spans_of, after, got = {}, len(graph.x), []
-        for laid, (some, read) in zip(graph.relations, begins):
-            rows = graph.rows(laid.relation[0])
-            spans_of[read] = rows if some is None else slice(after, after + len(some))
-            after += 0 if some is None else len(some)
-        for kind, ask in zip(graph.schema.all_kinds, asks):
-            rows = graph.rows(kind)
-            relations = [laid for laid in spans_of if laid.relation[2] == kind]
-            spans = [rows, *(spans_of[laid] for laid in relations)]
-            table = map_spans(x, spans, [ask, *(tells[laid.index] for laid in relations)]).view(-1, len(ask))
-            # first the queries of the kind, then for each relation a key and a value for each node by turns
-            sizes = [rows.stop - rows.start, *(2 * (span.stop - span.start) for span in spans[1:])]
-            key = tuple(accumulate(sizes))[:-1]
-            value, step = tuple(first + 1 for first in key), (2,) * len(key)
-            got.append(attend_into(graph, kind, Table(table, (0,), (1,)), Table(table, key, step),
-                                   Table(table, value, step), relations, heads=self.heads))  # fmt: skip
-        new = self.out(graph, torch.nn.functional.gelu(torch.cat(got)))
+        query, key, value = self._mapped(graph, begins)
+        got = attend(graph, query, key, value, [laid for _, laid in begins], heads=self.heads)
+        new = self.out(graph, torch.nn.functional.gelu(got))
         keep = [s.sigmoid() if reached else s.new_zeros(()) for s, reached in zip(self.skip, self.reached)]
         share = torch.cat([s.expand(n) for s, n in zip(keep, graph.kind_sizes)])
         return graph.replace(x=torch.lerp(graph.x.to(new.dtype), new, share[:, None].to(new.dtype)))
+
+    def _mapped(self, graph: FusionGraph, begins: Sequence[tuple[Tensor | None, Laid]]) -> tuple[Table, Table, Table]:
+        """Queries by kind, keys and values by relation: all in one table, of one product a kind.
+
+        A node's row has its query, then a key and a value for each relation that begins at its kind. What few nodes
+        send over a relation comes after that.
+        """
+        asks, tells = self._folded()
+        few = [rows for rows, _ in begins if rows is not None]
+        x = torch.cat([graph.x, graph.x.index_select(0, torch.cat(few))]) if few else graph.x
+        spans, maps, at, after = [], [], 0, len(graph.x)
+        ask: list[tuple[int, int]] = []  # of each kind where its first query stands, and how far the next is
+        tell: dict[int, tuple[int, int]] = {}  # of each relation's keys; a value follows its key
+        for kind, own in zip(graph.schema.all_kinds, asks):
+            sent = [r for r, (rows, laid) in enumerate(begins) if rows is None and laid.relation[0] == kind]
+            spans.append(graph.rows(kind))
+            maps.append(torch.cat([own, *(tells[begins[r][1].index] for r in sent)]))
+            step = 1 + 2 * len(sent)
+            ask.append((at, step))
+            tell |= {r: (at + 1 + 2 * n, step) for n, r in enumerate(sent)}
+            at += step * (spans[-1].stop - spans[-1].start)
+        for r, (rows, laid) in enumerate(begins):
+            if rows is not None:
+                spans.append(slice(after, after + len(rows)))
+                maps.append(tells[laid.index])
+                tell[r], at, after = (at, 2), at + 2 * len(rows), after + len(rows)
+        table = map_spans(x, spans, maps).view(-1, len(asks[0]))
+        first, step_of = (tuple(tell[r][i] for r in range(len(begins))) for i in (0, 1))
+        value = tuple(one + 1 for one in first)
+        return Table(table, *zip(*ask)), Table(table, first, step_of), Table(table, value, step_of)
 
     def _folded(self) -> tuple[list[Tensor], list[Tensor]]:
         """Maps of states to queries, one a kind, and to keys and values, one a relation: its transforms are folded in.
