@@ -1,6 +1,6 @@
 """Attention over relations, the second of the two primitives that carry every graph layer.
 
-Dense relations are never listed: a sample's sources stand in one block, side by side, so that one fused kernel takes
+Dense relations are never listed: a sample's sources stand in one block, side by side, so that one call takes
 the softmax over all of them. Sparse relations are edge lists; where both end at a kind, their softmaxes are taken apart
 and merged exactly by their log-sum-exp.
 """
@@ -53,9 +53,10 @@ def attend(
     sources = [laid.relation[0] for laid in relations]
     none, kinds = [None] * len(relations), graph.schema.all_kinds
     told = table_of(graph, key, sources), table_of(graph, value, sources)
-    asked = Asked(
-        table_of(graph, query, kinds), *told, heads, none if bias is None else bias, none, dropout, None, WORTH
-    )
+    if bias is not None and len(bias) != len(relations):
+        raise InputError(f"attend: {len(bias)} biases for {len(relations)} relations; give one a relation, or None.")
+    biases, gates = none if bias is None else bias, [laid.gate for laid in relations]
+    asked = Asked(table_of(graph, query, kinds), *told, heads, biases, none, gates, dropout, None, WORTH)
     into = tuple((kind, tuple(r for r, own in enumerate(relations) if own.relation[2] == kind)) for kind in kinds)
     return _attend(graph, relations, into, asked)
 
@@ -84,9 +85,9 @@ def attend_each(
     if not relations:
         return []
     sources, targets = ([laid.relation[end] for laid in relations] for end in (0, 2))
-    none = [None] * len(relations)
+    none, gates = [None] * len(relations), [laid.gate for laid in relations]
     sent = table_of(graph, key, sources), table_of(graph, value, sources)
-    asked = Asked(table_of(graph, query, targets), *sent, heads, none, edge or none, dropout, score, worth)
+    asked = Asked(table_of(graph, query, targets), *sent, heads, none, edge or none, gates, dropout, score, worth)
     got = _attend(graph, relations, tuple((kind, (r,)) for r, kind in enumerate(targets)), asked)
     return list(got.split([len(graph.owner(kind)) for kind in targets]))
 

@@ -61,7 +61,7 @@ class Plan:
             last where nothing reaches it; ``int64 [n]``.
         answer: Of each place of each bucket the target node that stands there, or ``n`` where one pads.
         reached: Whether anything reaches a node, ``bool [n]``.
-        known: Rows of tables, as found so far.
+        known: Rows of tables by head, and masks as they are added to scores, as found so far.
     """
 
     buckets: tuple[Bucket, ...]

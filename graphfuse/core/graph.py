@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from typing import Any
@@ -80,8 +80,8 @@ class FusionGraph:
         offsets: ``offsets[k, b]`` is the first row of sample ``b``'s nodes of kind ``k``; ``int64 [K, B + 1]``.
         owners: The sample of each node, ``int64 [N]``.
         relations: The relations that are laid.
-        laid_out: Where nodes stand in blocks, as found so far; one for all graphs that differ in states or relations
-            alone.
+        laid_out: Where nodes stand in blocks, how many edges end at each and the like, as found so far; one for all
+            graphs that differ in states or relations alone.
     """
 
     x: Tensor
@@ -254,19 +254,18 @@ def _lay_relations(graph: FusionGraph, batch: Batch) -> tuple[Laid, ...]:
                 edges, number = sorted_by_target(pairs if forward else pairs.flip(0), weight)
                 borne = "gate" if getattr(builder, "gated", False) else "weight"
                 laid.append(Laid(relation, len(laid), edges, **{borne: number}))
-                _check_range(graph, laid[-1])
+    _check_range(graph, [own for own in laid if own.pairs is not None and own.pairs.numel()])
     return tuple(laid)
 
 
-def _check_range(graph: FusionGraph, laid: Laid) -> None:
+def _check_range(graph: FusionGraph, listed: Sequence[Laid]) -> None:
     """Refuses an edge of which an end is no node of its kind: what a builder of one's own may give."""
-    assert laid.pairs is not None
-    if not laid.pairs.numel():
-        return
-    for end, own in zip((0, 2), laid.pairs):
+    ends = [(laid, end, own) for laid in listed if laid.pairs is not None for end, own in zip((0, 2), laid.pairs)]
+    found = torch.stack([torch.stack(own.aminmax()) for _, _, own in ends]).tolist() if ends else []  # read once
+    for (laid, end, own), (least, most) in zip(ends, found):
         rows = graph.rows(laid.relation[end])
-        least, most = own.aminmax()
-        if int(least) < rows.start or int(most) >= rows.stop:
+        if least < rows.start or most >= rows.stop:
+            assert laid.pairs is not None
             at = int(((own < rows.start) | (own >= rows.stop)).nonzero()[0])
             other = int(laid.pairs[1 if end == 0 else 0, at])
             where = f" of sample {graph.names[int(graph.owners[other])]!r}" if 0 <= other < len(graph.owners) else ""

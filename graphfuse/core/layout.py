@@ -32,7 +32,6 @@ class Edges:
         index: The row of its target among all groups' rows.
         counts: Relations and how many edges each has.
         rows: How many rows all groups have.
-        gate: Of each, ``[E]``; ``None`` if no relation has gates.
     """
 
     tells: Tensor
@@ -42,7 +41,14 @@ class Edges:
     index: Tensor
     counts: tuple[tuple[int, int], ...]
     rows: int
-    gate: Tensor | None = None
+
+    def joined(self, given: Sequence[Tensor | None]) -> Tensor | None:
+        """Gates, given by relation, of each edge ``[E]``; ``None`` if none is. Never kept: they bear a gradient."""
+        some = next((given[r] for r, _ in self.counts if given[r] is not None), None)
+        if some is None:
+            return None
+        one = some.new_ones(1)
+        return torch.cat([one.expand(n) if (own := given[r]) is None else own for r, n in self.counts])
 
 
 def edges_into(graph: FusionGraph, relations: Sequence[Laid], into: Into) -> Edges | None:
@@ -62,11 +68,7 @@ def edges_into(graph: FusionGraph, relations: Sequence[Laid], into: Into) -> Edg
     if not counts:
         return None
     every = [torch.cat(each) for each in (tells, told, asks, asked, index)]
-    gate = None
-    if any(relations[r].gate is not None for r, _ in counts):
-        one = graph.x.new_ones(1)
-        gate = torch.cat([one.expand(n) if (own := relations[r].gate) is None else own for r, n in counts])
-    return Edges(every[0], every[1], every[2], every[3], every[4], tuple(counts), first[-1], gate)
+    return Edges(every[0], every[1], every[2], every[3], every[4], tuple(counts), first[-1])
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ to its targets.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -51,7 +52,7 @@ def aggregate(
     if reduce == "std":
         mean = aggregate(graph, values, relations, "mean")
         square = aggregate(graph, values.square() if isinstance(values, Tensor) else [x.square() for x in values],
-                           relations, "mean")  # fmt: skip
+                           list(map(_squared, relations)), "mean")  # fmt: skip
         return _std(square - mean.square())
     if reduce == "max":
         return _aggregate_max(graph, per_relation(graph, values, relations), relations, width)
@@ -156,7 +157,7 @@ def aggregate_one(graph: FusionGraph, values: Tensor, laid: Laid, reduce: Reduce
     """What reaches each node of a relation's target kind over that relation: ``[N_source, d] -> [N_target, d]``."""
     if reduce == "std":
         mean = aggregate_one(graph, values, laid, "mean")
-        return _std(aggregate_one(graph, values.square(), laid, "mean") - mean.square())
+        return _std(aggregate_one(graph, values.square(), _squared(laid), "mean") - mean.square())
     source, _, target = laid.relation
     rows = graph.rows(target).stop - graph.rows(target).start
     if laid.pairs is None:
@@ -195,6 +196,11 @@ def in_degree(graph: FusionGraph, laid: Laid) -> Tensor:
         )
     found: Tensor = graph.laid_out[name]
     return found
+
+
+def _squared(laid: Laid) -> Laid:
+    """The relation for squares of messages, whose gates are squares too."""
+    return laid if laid.gate is None else replace(laid, gate=laid.gate.square())
 
 
 def gated(messages: Tensor, gate: Tensor | None) -> Tensor:

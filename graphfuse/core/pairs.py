@@ -72,7 +72,7 @@ def mean_over_pairs(
     if where.listed:
         edges = where.listed
         made = make(rows_of(ask, edges.asks, edges.asked), rows_of(tell, edges.tells, edges.told))
-        mean = segment(gated(made, edges.gate), edges.index, edges.rows, "mean")
+        mean = segment(gated(made, edges.joined([laid.gate for laid in relations])), edges.index, edges.rows, "mean")
         total = mean if total is None else total + mean
     sizes = [len(graph.owner(kind)) for kind in targets]
     if total is None:

@@ -1,6 +1,6 @@
 """Softmax means over the places that :mod:`graphfuse.core.buckets` lays out, and over edges.
 
-Each gives the means ``[n, H, c]`` and their log-sum-exp ``[n, H]``.
+Each gives the means, and, where they are merged with others, their log-sum-exp ``[n, H]``.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Asked:
         heads: How many every row is parted into.
         bias: One a relation, ``[H]`` or ``[E, H]``, or ``None``.
         edge: One a sparse relation, ``[E, d]``, added to keys and values of its edges, or ``None``.
+        gate: One a sparse relation, ``[E]``, that values of its edges are multiplied by, or ``None``.
         dropout: Of the softmax.
         score: In place of the scaled product.
         worth: How many pairs of a block cost as much as one edge.
@@ -45,6 +46,7 @@ class Asked:
     heads: int
     bias: Sequence[Tensor | None]
     edge: Sequence[Tensor | None]
+    gate: Sequence[Tensor | None]
     dropout: float
     score: Score | None
     worth: float
@@ -82,7 +84,11 @@ def over_blocks(plan: Plan, asked: Asked) -> tuple[Tensor, Tensor]:
 def _is_small(q: Tensor, k: Tensor, v: Tensor) -> bool:
     """Whether the scores of blocks are no more numbers than the blocks: to keep them is then quicker on a processor."""
     many, most, width = k.shape[2], q.shape[2], q.shape[3]
-    return q.is_cpu and q.dtype == k.dtype == v.dtype and most * many <= (most + 2 * many) * width
+    exact = q.dtype == k.dtype == v.dtype and q.dtype in (torch.float32, torch.float64)
+    plain = (
+        q.is_cpu and exact and not torch.is_autocast_enabled("cpu")
+    )  # half precision is the kernel's: it sums in full
+    return plain and most * many <= (most + 2 * many) * width
 
 
 def _scores(plan: Plan, at: int, q: Tensor, k: Tensor, more: Tensor | None, score: Score | None) -> Tensor:
@@ -131,7 +137,7 @@ def over_edges(edges: Edges, asked: Asked) -> tuple[Tensor, Tensor]:
     top = segment(s.detach(), edges.index, edges.rows, "max")  # [n, H]
     raised = (s - top.index_select(0, edges.index)).exp()
     total = segment(raised, edges.index, edges.rows)
-    sent = gated(drop(raised, asked.dropout)[..., None] * v, edges.gate)
+    sent = gated(drop(raised, asked.dropout)[..., None] * v, edges.joined(asked.gate))
     got = segment(sent.flatten(1), edges.index, edges.rows).unflatten(1, (asked.heads, -1))
     safe = total.clamp(min=torch.finfo(total.dtype).tiny)
     return got / safe[..., None], torch.where(total > 0, safe.log() + top, -torch.inf)
@@ -178,9 +184,9 @@ def _places(
     if len(set(slots)) < len(slots):
         return rows, None
     every, true = torch.cat(rows), torch.cat(real)
-    back = torch.full((count * heads,), len(every), device=device)
-    back[every[true]] = true.nonzero()[:, 0]
-    return rows, back
+    back = torch.full((count * heads + 1,), len(every), device=device)  # what pads writes to the last
+    back[torch.where(true, every, count * heads)] = torch.arange(len(every), device=device)
+    return rows, back[:-1]
 
 
 def _by_head(rows: Tensor, blocks: int, heads: int) -> Tensor:

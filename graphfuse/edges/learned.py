@@ -67,5 +67,6 @@ class Learned:
         may = there.real[:, None]
         if self.source == self.target:
             may = may & ~torch.eye(source.shape[1], dtype=torch.bool, device=may.device)
-        score = target @ source.transpose(1, 2) / self.temperature
+        with torch.autocast(target.device.type, enabled=False):
+            score = target @ source.transpose(1, 2) / self.temperature
         return score.masked_fill(~may, torch.finfo(score.dtype).min).softmax(-1)

@@ -11,7 +11,7 @@ from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
 from graphfuse.core.graph import FusionGraph, Laid
-from graphfuse.core.message import aggregate, aggregate_one, counted, segment, segment_softmax
+from graphfuse.core.message import aggregate, aggregate_one, counted, gated, segment, segment_softmax
 from graphfuse.core.schema import Schema
 from graphfuse.fusion.parts import Pooling, Readout, feed_forward
 
@@ -163,6 +163,7 @@ class Grounding(nn.Module):
         """The mean weight of a relation's links that end at each node, and whether any does."""
         pairs, rows = graph.edges(laid), graph.rows(laid.relation[2])
         weight = graph.x.new_ones(pairs.shape[1]) if laid.weight is None else laid.weight.to(graph.x.dtype)
+        weight = gated(weight, laid.gate)
         index, size = pairs[1] - rows.start, rows.stop - rows.start
         return segment(weight, index, size, "mean"), counted(index, size) > 0
 

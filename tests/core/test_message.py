@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import graphfuse as gf
+from graphfuse.core import softmax
 from graphfuse.core.attention import attend_each
 from graphfuse.core.graph import Laid
 from graphfuse.core.message import aggregate_one, in_degree, segment, segment_softmax
@@ -20,6 +21,13 @@ EXACT = {"rtol": 1e-10, "atol": 1e-12}
 @pytest.fixture
 def graph() -> gf.FusionGraph:
     return contract.graph_of(contract.samples(), contract.schema(), dim=4, dtype=torch.double)
+
+
+@pytest.fixture(params=["as it comes", "fused kernel"])
+def kernel(request, monkeypatch):
+    """Small blocks on a processor have a way of their own; all else goes by torch's kernel."""
+    if request.param == "fused kernel":
+        monkeypatch.setattr(softmax, "_is_small", lambda *_: False)
 
 
 def edges_of(graph: gf.FusionGraph, laid: Laid) -> list[tuple[int, int]]:
@@ -195,7 +203,7 @@ def attention_loop(graph: gf.FusionGraph, query: Tensor, key: list[Tensor], valu
 
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("heads", [1, 2])
-def test_attend_equals_the_plain_loop(heads, biased):
+def test_attend_equals_the_plain_loop(heads, biased, kernel):
     one = contract.sample(0)
     twice = torch.cat([one.links[contract.MENTIONS].unique(dim=1)], 1)  # no edge twice: the loop looks them up by pair
     links = {r: x.unique(dim=1) for r, x in one.links.items()} | {contract.MENTIONS: twice}
@@ -223,7 +231,7 @@ def _unique(pairs: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("heads", [1, 4])
-def test_attend_does_not_care_whether_a_relation_is_dense_or_listed(graph, heads):
+def test_attend_does_not_care_whether_a_relation_is_dense_or_listed(graph, heads, kernel):
     key, value = values_of(graph, 10), values_of(graph, 11)
     query = 3 * graph.x
     got = gf.attend(graph, query, key, value, heads=heads)
@@ -238,7 +246,7 @@ def test_attend_each_equals_attend_over_that_relation(graph):
 
 
 @pytest.mark.parametrize("scale", [1.0, 300.0])
-def test_attend_stays_exact_where_scores_are_large(graph, scale):
+def test_attend_stays_exact_where_scores_are_large(graph, scale, kernel):
     key, value, query = [scale * x for x in values_of(graph, 14)], values_of(graph, 15), scale * graph.x
     got = gf.attend(graph, query, key, value)
     expected = attention_loop(graph, query, key, value, [None] * len(key), heads=1)
@@ -265,7 +273,7 @@ def test_gradients_of_aggregate_are_right(reduce):
     assert torch.autograd.gradcheck(lambda *x: gf.aggregate(graph, x, reduce=reduce), sent, fast_mode=True)
 
 
-def test_gradients_of_attend_are_right():
+def test_gradients_of_attend_are_right(kernel):
     graph = contract.graph_of(contract.samples(5, most=3), contract.schema(), dim=4, dtype=torch.double)
     many = len(graph.relations)
     parts = [graph.x.clone(), *values_of(graph, 17), *values_of(graph, 18), torch.randn(many, 2, dtype=torch.double)]
@@ -278,7 +286,7 @@ def test_gradients_of_attend_are_right():
 
 
 @pytest.mark.parametrize("dense", [True, False])
-def test_a_value_that_several_relations_send_has_the_gradient_of_all(dense):
+def test_a_value_that_several_relations_send_has_the_gradient_of_all(dense, kernel):
     graph = contract.graph_of(contract.samples(), contract.schema(), dim=4, dtype=torch.double)
     graph = graph.replace(relations=tuple(laid for laid in graph.relations if laid.dense))
     graph = graph if dense else listed(graph)
@@ -290,7 +298,7 @@ def test_a_value_that_several_relations_send_has_the_gradient_of_all(dense):
 
 
 @pytest.mark.parametrize("dense", [True, False])
-def test_dropout_keeps_a_share_of_a_softmax_or_none_and_weighs_it_anew(dense):
+def test_dropout_keeps_a_share_of_a_softmax_or_none_and_weighs_it_anew(dense, kernel):
     plan = gf.Schema({"a": 1, "b": 1}, [gf.AllPairs("a", "b")])
     graph = contract.graph_of(
         [gf.Sample("s", {"a": torch.ones(1, 1), "b": torch.ones(400, 1)})], plan, dim=2, dtype=torch.double
@@ -337,3 +345,62 @@ def test_attention_in_half_precision_is_finite_where_no_edge_ends():
     x = graph.x.detach().requires_grad_()
     gf.attend(graph, x, x, x, heads=2).float().square().sum().backward()
     assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("states", [torch.float32, torch.bfloat16])
+def test_attend_goes_forward_and_backward_in_mixed_precision(graph, states):
+    x = graph.x.to(states).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        got = gf.attend(graph.replace(x=x), x, x, x, heads=2)
+    (grad,) = torch.autograd.grad(got.float().square().sum(), x)
+    full = graph.x.clone().requires_grad_()
+    expected = gf.attend(graph, full, full, full, heads=2)
+    (exact,) = torch.autograd.grad(expected.square().sum(), full)
+    assert_close(got.double(), expected, rtol=0.02, atol=0.02)
+    assert float((grad.double() - exact).norm() / exact.norm()) < 0.03
+
+
+def test_a_wrong_number_of_biases_is_named(graph):
+    with pytest.raises(gf.InputError, match=r"attend: 1 biases for \d+ relations; give one a relation, or None\."):
+        gf.attend(graph, graph.x, graph.x, graph.x, bias=[None])
+
+
+def gated(graph: gf.FusionGraph) -> tuple[gf.FusionGraph, list[Tensor]]:
+    """The graph listed, each edge with a gate, and the gates."""
+    rng = torch.Generator().manual_seed(3)
+    every = listed(graph).relations
+    gates = [torch.rand(r.pairs.shape[1], generator=rng, dtype=torch.double).requires_grad_() for r in every]
+    relations = tuple(Laid(r.relation, r.index, r.pairs, gate=gate) for r, gate in zip(every, gates))
+    return graph.replace(relations=relations), gates
+
+
+@pytest.mark.parametrize("reduce", REDUCES)
+def test_aggregate_multiplies_messages_by_gates(graph, reduce):
+    graph, gates = gated(graph)
+    into: list[list[Tensor]] = [[] for _ in graph.x]
+    for laid, gate in zip(graph.relations, gates):
+        for (a, b), own in zip(laid.pairs.t().tolist(), gate):
+            into[b].append(own * graph.x[a])
+    expected = torch.stack([reduced(own, 4, reduce) for own in into])
+    got = gf.aggregate(graph, graph.x, reduce=reduce)
+    assert_close(got, expected, rtol=1e-7, atol=1e-9)
+    for one, other in zip(*(torch.autograd.grad(x.square().sum(), gates) for x in (got, expected))):
+        assert_close(one, other, rtol=1e-6, atol=1e-8)
+
+
+def test_attend_multiplies_values_by_gates_and_leaves_shares(graph):
+    graph, gates = gated(graph)
+    with torch.no_grad():
+        gf.attend(graph, graph.x, graph.x, graph.x)  # what is laid out here may not keep a gate without its gradient
+    got = gf.attend(graph, graph.x, graph.x, graph.x)
+    into: list[list[tuple[Tensor, Tensor]]] = [[] for _ in graph.x]
+    for laid, gate in zip(graph.relations, gates):
+        for (a, b), own in zip(laid.pairs.t().tolist(), gate):
+            into[b].append((graph.x[a] @ graph.x[b] / 2, own * graph.x[a]))
+    expected = torch.stack([
+        torch.stack([s for s, _ in own]).softmax(0) @ torch.stack([v for _, v in own]) if own else 0 * graph.x[0]
+        for own in into
+    ])  # fmt: skip
+    assert_close(got, expected, **EXACT)
+    for one, other in zip(*(torch.autograd.grad(x.square().sum(), gates) for x in (got, expected))):
+        assert_close(one, other, **EXACT)

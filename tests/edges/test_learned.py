@@ -68,7 +68,7 @@ def test_every_graph_layer_multiplies_messages_by_gates(name):
     (grad,) = torch.autograd.grad(fused(gate).square().sum(), gate)
     several = graph.sizes("a")[graph.owners[first.pairs[1]]] > 1
     assert (grad[several] != 0).all()
-    assert_close(fused(torch.ones_like(gate)), fusion(graph).graph.x)
+    assert_close(fused(torch.ones_like(gate)), fused(None))  # without gates the edges may go into blocks
 
 
 class Told(torch.nn.Module):

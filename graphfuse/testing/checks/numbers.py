@@ -150,6 +150,6 @@ def _tensors(graph: FusionGraph) -> dict[str, Tensor]:
     """Copies of all that a layer could write into."""
     found = {"x": graph.x, "offsets": graph.offsets, "owners": graph.owners}
     for laid in graph.relations:
-        parts = {"pairs": laid.pairs, "weight": laid.weight}
+        parts = {"pairs": laid.pairs, "weight": laid.weight, "gate": laid.gate}
         found |= {f"{part} of {laid.relation}": x for part, x in parts.items() if x is not None}
     return {name: x.clone() for name, x in found.items()}
