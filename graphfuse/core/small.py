@@ -19,7 +19,7 @@ class _Small(torch.autograd.Function):
         ctx.scale = q.shape[-1] ** -0.5
         ctx.each = added is not None and added.shape[1] > 1
         start, beta = (q.new_zeros(1, 1, 1), 0) if added is None else (added, 1)
-        share = torch.baddbmm(start, q, k.transpose(1, 2), beta=beta, alpha=ctx.scale).softmax(-1).to(v.dtype)
+        share = torch.baddbmm(start, q, k.transpose(1, 2), beta=beta, alpha=ctx.scale).softmax(-1)
         kept = drop(torch.ones_like(share), dropout) > 0 if dropout else None  # a byte a score
         ctx.times = 1 / (1 - dropout) if dropout < 1 else 0.0
         ctx.save_for_backward(q, k, v, share, kept)
@@ -46,7 +46,7 @@ def small(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None = None, dropout:
     """Softmax means of values, as ``scaled_dot_product_attention``.
 
     Args:
-        q: ``[n, Q, c]``.
+        q: ``[n, Q, c]``, of one dtype with ``k`` and ``v``.
         k: ``[n, S, c]``.
         v: ``[n, S, e]``.
         added: To the scores, ``[n, Q or 1, S]``.

@@ -82,13 +82,14 @@ def over_blocks(plan: Plan, asked: Asked) -> tuple[Tensor, Tensor]:
 
 
 def _is_small(q: Tensor, k: Tensor, v: Tensor) -> bool:
-    """Whether the scores of blocks are no more numbers than the blocks: to keep them is then quicker on a processor."""
+    """Whether the scores of blocks are no more numbers than the blocks: to keep them is then quicker on a processor.
+
+    In half precision torch's kernel is more exact, as it sums in full.
+    """
     many, most, width = k.shape[2], q.shape[2], q.shape[3]
-    exact = q.dtype == k.dtype == v.dtype and q.dtype in (torch.float32, torch.float64)
-    plain = (
-        q.is_cpu and exact and not torch.is_autocast_enabled("cpu")
-    )  # half precision is the kernel's: it sums in full
-    return plain and most * many <= (most + 2 * many) * width
+    full = q.dtype == k.dtype == v.dtype and q.dtype in (torch.float32, torch.float64)
+    full = full and not torch.is_autocast_enabled("cpu")
+    return q.is_cpu and full and most * many <= (most + 2 * many) * width
 
 
 def _scores(plan: Plan, at: int, q: Tensor, k: Tensor, more: Tensor | None, score: Score | None) -> Tensor:
