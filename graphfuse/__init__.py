@@ -12,7 +12,8 @@ _HOMES = {
     "graphfuse.core.answer": ("Answer",),
     "graphfuse.core.errors": ("InputError",),
     "graphfuse.core.fused": ("Fused",),
-    "graphfuse.core.graph": ("FusionGraph", "lay"),
+    "graphfuse.core.graph": ("FusionGraph",),
+    "graphfuse.core.lay": ("lay",),
     "graphfuse.core.schema": ("Schema",),
     "graphfuse.core.attention": ("attend",),
     "graphfuse.core.message": ("aggregate",),
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
     from graphfuse.core.collate import collate
     from graphfuse.core.errors import InputError
     from graphfuse.core.fused import Fused
-    from graphfuse.core.graph import FusionGraph, lay
+    from graphfuse.core.graph import FusionGraph
+    from graphfuse.core.lay import lay
     from graphfuse.core.message import aggregate
     from graphfuse.core.sample import Batch, Sample
     from graphfuse.core.schema import Schema

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from graphfuse.core.collate import collate
-from graphfuse.core.graph import FusionGraph, lay
+from graphfuse.core.graph import FusionGraph
+from graphfuse.core.lay import lay
 from graphfuse.core.relations import Linked
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema

@@ -1,7 +1,11 @@
 """Nodes that look alike."""
 
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,11 +15,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph
 from graphfuse.core.relations import Direction
 from graphfuse.core.sample import Batch
-
-DIGITS = 10
-"""After the point, to which likeness is compared: a product's last bits depend on the shape of the batch."""
-NEAR = {torch.float32: 1e-5, torch.float64: 1e-9}
-"""Cosines that differ by more are in their true order: far more than the rounding errors of a product add up to."""
+from graphfuse.edges.likeness import Compared, begins
 
 
 @dataclass(frozen=True)
@@ -42,95 +42,37 @@ class Nearest:
             raise InputError(f"Nearest({self.source!r}, {self.target!r}): k is {self.k}; it must be at least 1.")
 
     def __call__(self, graph: FusionGraph, batch: Batch) -> tuple[Tensor, None]:
-        """Rows that meet, ``[2, E]``, sorted by target."""
-        if not len(graph.of(self.source)) or not len(graph.of(self.target)):
-            return graph.owners.new_zeros(2, 0), None
-        there, here = _units(graph, self.source), _units(graph, self.target)
-        likeness = self._likeness(there.x, here.x, there.padding)  # [B, T, S]
-        least, unsure = _last_taken(likeness, self.k)  # [B, T]
-        chosen = likeness >= least.masked_fill(~here.real, torch.inf)[..., None]
-        unsure &= here.real
-        if unsure.any():
-            chosen[unsure] = self._exactly(graph.x.detach(), there, here, unsure)
-        return _pairs(chosen, there.row[:, 0], here.row), None
+        """Rows that meet, ``[2, E]``, sorted by target, and of one target by source."""
+        return self.together([self], graph, batch)[0]
 
-    def _likeness(self, source: Tensor, target: Tensor, padding: Tensor) -> Tensor:
-        """Cosines ``[B, T, S]`` of units ``[B, S, d]`` and ``[B, T, d]``; minus infinity for what may not be chosen."""
-        with torch.autocast(target.device.type, enabled=False):
-            likeness = torch.baddbmm(padding.to(source.dtype)[:, None], target, source.transpose(1, 2))
-        if self.source == self.target:
-            likeness.diagonal(dim1=1, dim2=2).fill_(-torch.inf)
-        return likeness
-
-    def _exactly(self, x: Tensor, there: "_Units", here: "_Units", unsure: Tensor) -> Tensor:
-        """Whether each source node is chosen by the targets at some places, ``bool [n, S]``."""
-        samples, place = unsure.nonzero(as_tuple=True)
-        samples, own = samples.unique(return_inverse=True)
-        source, target = (_unit(x[each.row[samples]].double()) for each in (there, here))
-        likeness = self._likeness(source, target, there.padding[samples])[own, place].round(decimals=DIGITS)
-        best = likeness.sort(dim=1, descending=True, stable=True)
-        chosen = torch.zeros_like(likeness, dtype=torch.bool)
-        return chosen.scatter_(1, best.indices[:, : self.k], best.values[:, : self.k] > -torch.inf)
+    @classmethod
+    def together(cls, builders: Sequence[Nearest], graph: FusionGraph, batch: Batch) -> list[tuple[Tensor, None]]:
+        """What each of several builders finds; sources that meet the same kinds are compared with them in one go."""
+        filled = {kind for kind, size in zip(graph.schema.all_kinds, graph.kind_sizes) if size}
+        targets: dict[tuple[str, int], set[str]] = defaultdict(set)
+        for builder in builders:
+            if {builder.source, builder.target} <= filled:
+                targets[builder.source, builder.k].add(builder.target)
+        found: dict[tuple[str, str, int], Tensor] = {}
+        for own in dict.fromkeys(map(frozenset, targets.values())):
+            asked = [one for one, each in targets.items() if each == own]
+            compared = Compared.of(graph, own, {source for source, _ in asked})
+            for source, k in asked:
+                found |= {(source, kind, k): pairs for kind, pairs in _pairs(graph, compared, source, k)}
+        none = graph.owners.new_zeros(2, 0)
+        return [(found.get((builder.source, builder.target, builder.k), none), None) for builder in builders]
 
 
-class _Units(NamedTuple):
-    """A kind's nodes at length one, in one block a sample."""
-
-    x: Tensor
-    """``[B, M, d]``"""
-    row: Tensor
-    """Of each place the row of ``graph.x``, ``int64 [B, M]``; of one that pads, any of the kind."""
-    real: Tensor
-    """``bool [B, M]``"""
-    padding: Tensor
-    """0, or minus infinity where a place pads, ``[B, M]``."""
-
-
-def _units(graph: FusionGraph, kind: str) -> _Units:
-    """Made once a graph for all builders that compare the kind."""
-    known = graph.laid_out.get((Nearest, kind))
-    if known is None or known[0] is not graph.x:
-        place = graph.place(kind)
-        sizes, first = graph.sizes(kind)[:, None], graph.offsets[place, :-1, None]
-        number = torch.arange(int(graph.counts[place].max()), device=first.device)
-        row = (first + number).clamp(max=graph.starts[place + 1] - 1)
-        # single precision is what it says unless the user lets products be made in less
-        quick = torch.float32 if torch.get_float32_matmul_precision() == "highest" else torch.float64
-        x = graph.x.detach().index_select(0, row.flatten()).to(quick).unflatten(0, row.shape)
-        real = number < sizes
-        known = graph.x, _Units(_unit(x), row, real, torch.where(real, 0.0, -torch.inf))
-        graph.laid_out[Nearest, kind] = known
-    found: _Units = known[1]
-    return found
-
-
-def _unit(x: Tensor) -> Tensor:
-    """``x [.., d]``, which is changed, at length one."""
-    return x.div_(torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min_(1e-12))
-
-
-def _last_taken(likeness: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The ``k``-th largest of each row ``[.., S]``, and whether the next is so near that rounding may have parted them.
-
-    Of ``-2``, which is under every cosine, there are as many as it takes.
-    """
-    if likeness.shape[-1] <= k:
-        return likeness.new_full(likeness.shape[:-1], -2.0), torch.zeros_like(likeness[..., 0], dtype=torch.bool)
-    if likeness.is_cpu:  # numpy parts many times faster than torch finds the largest
-        parted = torch.from_numpy(np.partition(likeness.numpy(), -k, axis=-1))
-        last, after = parted[..., -k], parted[..., :-k].amax(-1)
-    else:
-        last, after = likeness.topk(k + 1).values[..., -2:].unbind(-1)
-    return last.clamp(min=-2.0), last - after <= NEAR[likeness.dtype]  # false where both are minus infinity
-
-
-def _pairs(chosen: Tensor, first: Tensor, target: Tensor) -> Tensor:
-    """What ``chosen [B, T, S]`` joins, target after target; sources stand in a row from ``first [B]`` on."""
-    _, targets, sources = chosen.shape
-    if not chosen.is_cpu:
-        sample, row, place = chosen.nonzero(as_tuple=True)
-        return torch.stack([first[sample] + place, target[sample, row]])
-    places, numbers = np.divmod(np.flatnonzero(chosen.numpy()), sources)  # several times faster than in torch
-    pairs = np.stack([first.numpy().repeat(targets), target.numpy().ravel()]).take(places, axis=1)
-    pairs[0] += numbers
-    return torch.from_numpy(pairs)
+def _pairs(graph: FusionGraph, compared: Compared, source: str, k: int) -> Iterable[tuple[str, Tensor]]:
+    """The rows that meet, ``[2, E]``, by the kind of the target."""
+    chosen, sizes, device = compared.best(source, k), compared.targets.sizes, graph.x.device
+    rows = [np.arange(graph.rows(kind).start, graph.rows(kind).stop) for kind in sizes]
+    owner, first = compared.targets.owner[compared.targets.place], begins(graph, graph.place(source))
+    asked = torch.from_numpy(np.concatenate(rows)).to(device)[:, None].expand_as(chosen)
+    pairs = torch.stack([chosen + torch.from_numpy(first[owner]).to(device)[:, None], asked]).flatten(1)
+    ends = np.cumsum([0, *sizes.values()]) * chosen.shape[1]
+    if (graph.counts[graph.place(source)] - (source in sizes) < k).any():  # some may have chosen fewer
+        kept = (chosen.flatten() < compared.width(source)).nonzero()[:, 0]
+        pairs = pairs.index_select(1, kept)
+        ends = torch.searchsorted(kept, torch.from_numpy(ends).to(device)).cpu().numpy()
+    return zip(sizes, pairs.split(np.diff(ends).tolist(), dim=1))

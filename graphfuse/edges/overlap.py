@@ -1,7 +1,10 @@
 """Nodes that share time."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +16,7 @@ from graphfuse.core.graph import FusionGraph, runs
 from graphfuse.core.relations import Direction
 from graphfuse.core.sample import Batch
 
-Floats = npt.NDArray[np.float64]
+Floats, Ints = npt.NDArray[np.float64], npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -32,64 +35,97 @@ class Overlap:
 
     def __call__(self, graph: FusionGraph, batch: Batch) -> tuple[Tensor, None]:
         """Rows that meet, ``[2, E]``, sorted by target."""
-        there, here = _spans(graph, batch, self.source), _spans(graph, batch, self.target)
-        first, many = np.empty_like(here.order), np.empty_like(here.order)
+        return self.together([self], graph, batch)[0]
+
+    @classmethod
+    def together(cls, builders: Sequence[Overlap], graph: FusionGraph, batch: Batch) -> list[tuple[Tensor, None]]:
+        """What each of several builders finds, looked up in one go."""
+        named = {kind for builder in builders for kind in (builder.source, builder.target)}
+        axis = _Axis.of(graph, batch, [kind for kind in graph.schema.all_kinds if kind in named])
+        targets = [axis.nodes[builder.target] for builder in builders]
+        asked = np.concatenate([np.arange(own.start, own.stop) for own in targets])
+        ends = np.cumsum([0, *(own.stop - own.start for own in targets)])
+        # each target is looked up where its sample's nodes of the other kind stand; far faster in the order of starts
+        by_start = np.concatenate([axis.order[own] for own in targets])
+        away = np.concatenate([np.full(own.stop - own.start, axis.away(one.source, one.target))
+                               for own, one in zip(targets, builders)])  # fmt: skip
+        place = by_start + (ends[:-1] - [own.start for own in targets]).repeat(np.diff(ends))
+        first, many = np.empty_like(asked), np.empty_like(asked)
         # of sources in the order of their starts, those before ``first`` end too early, those behind start too late
-        first[here.order] = there.ends.searchsorted(here.early)
-        many[here.order] = there.starts.searchsorted(here.late, side="right")
-        place, target = runs(first, (many - first).clip(min=0), 0)
-        source = there.order[place]
-        start, end, begin, stop = there.start[source], there.end[source], here.start[target], here.end[target]
-        meet = (start < stop) & (begin < end) & (start < end) & (begin < stop)
-        if self.source == self.target:
-            meet &= source != target
-        pairs = np.stack([source[meet] + graph.rows(self.source).start, target[meet] + graph.rows(self.target).start])
-        return torch.from_numpy(pairs).to(graph.x.device), None
+        first[place] = axis.last.searchsorted(axis.begin[by_start] + (away - axis.trifle))
+        many[place] = axis.first.searchsorted(axis.end[by_start] + (away + axis.trifle), side="right") - first[place]
+        found, one = runs(first, many.clip(min=0))
+        source, target = axis.order[found], asked[one]
+        start, stop = axis.spans  # one array for each: numpy takes from rows of a table far slower
+        meet = np.flatnonzero((start[source] < stop[target]) & (start[target] < stop[source]) & (source != target))
+        pairs = np.stack([axis.row[source[meet]], axis.row[target[meet]]])
+        parts = np.split(pairs, one[meet].searchsorted(ends[1:-1]), axis=1)
+        return [(torch.from_numpy(part).to(graph.x.device), None) for part in parts]
 
 
-class _Spans(NamedTuple):
-    """A kind's spans, and on one axis of time on which each sample comes after the one before."""
+@dataclass(frozen=True)
+class _Axis:
+    """Nodes of some kinds, kind after kind, on one axis of time where no two samples and no two kinds meet.
 
-    start: Floats
+    Attributes:
+        row: Of each node its row of ``graph.x``, ``[n]``.
+        nodes: Of each kind.
+        spans: Start of each, ``[n]``, and end; where nothing is between them, what overlaps nothing.
+        begin: The start on the axis, where it is rounded.
+        end: The end on it.
+        order: The nodes by their starts.
+        first: Their starts in that order,
+        last: and the last end so far.
+        trifle: More than what rounding changes.
+        step: From where a kind begins on the axis to where the next one does.
+    """
+
+    row: Ints
+    nodes: dict[str, slice]
+    spans: tuple[Floats, Floats]
+    begin: Floats
     end: Floats
-    order: npt.NDArray[np.int64]
-    """The nodes in the order of their starts on that axis, and so are:"""
-    starts: Floats
-    ends: Floats
-    """The last end so far."""
-    early: Floats
-    """Starts, a trifle earlier than they are: what is looked up on the axis, where times are rounded, is compared."""
-    late: Floats
-    """Ends, a trifle later."""
+    order: Ints
+    first: Floats
+    last: Floats
+    trifle: float
+    step: float
 
+    @classmethod
+    def of(cls, graph: FusionGraph, batch: Batch, kinds: Sequence[str]) -> _Axis:
+        """Of the nodes of some kinds.
 
-def _spans(graph: FusionGraph, batch: Batch, kind: str) -> _Spans:
-    """Made once a graph for all builders that read the kind's spans."""
-    if (Overlap, kind) not in graph.laid_out:
-        spans = batch.spans.get(kind, torch.full((len(graph.of(kind)), 2), torch.nan)).cpu().double()
-        lacking = spans.isnan().any(1).nonzero()
-        if len(lacking):
-            name = batch.names[int(graph.owner(kind)[lacking[0]])]
-            raise InputError(f"Overlap: sample {name!r} has no spans of kind {kind!r}; give "
+        Raises:
+            InputError: A node has no span; names the sample and the kind.
+        """
+        own, size = [graph.place(kind) for kind in kinds], len(graph)
+        row = np.concatenate([np.arange(graph.starts[k], graph.starts[k + 1]) for k in own])
+        ends = np.cumsum([graph.kind_sizes[k] for k in own]).tolist()
+        nodes = dict(zip(kinds, map(slice, [0, *ends], ends)))
+        owner = np.tile(np.arange(size), len(own)).repeat(graph.counts[own].ravel())
+        lacking = torch.full((1, 2), torch.nan)
+        given = [batch.spans.get(kind, lacking.expand(graph.kind_sizes[k], 2)) for kind, k in zip(kinds, own)]
+        spans: Floats = torch.cat(given).t().cpu().double().numpy()  # [2, n]
+        low, high = spans.min(initial=0), spans.max(initial=0)
+        if np.isnan(low):
+            at = int(np.flatnonzero(np.isnan(spans).any(axis=0))[0])
+            kind = next(kind for kind, places in nodes.items() if at < places.stop)
+            raise InputError(f"Overlap: sample {batch.names[owner[at]]!r} has no spans of kind {kind!r}; give "
                              f"Sample(spans={{{kind!r}: tensor [n, 2]}}).")  # fmt: skip
-        start, end = spans.numpy().T
-        low, high = _range(graph, batch)
-        length = high - low + 2  # of a sample on the axis; what has no end lies just out of what has one
-        owner = graph.owner(kind).cpu().numpy() * length
-        starts, ends = (x.clip(low - 1, high + 1) + owner for x in (start, end))
-        order = starts.argsort(kind="stable")
-        starts, ends, trifle = starts[order], ends[order], 1e-15 * length * (len(batch) + 1) + 1e-15 * abs(low)
-        last = np.maximum.accumulate(ends)
-        graph.laid_out[Overlap, kind] = _Spans(start, end, order, starts, last, starts - trifle, ends + trifle)
-    found: _Spans = graph.laid_out[Overlap, kind]
-    return found
+        if not np.isfinite(low) or not np.isfinite(high):
+            finite = spans[np.isfinite(spans)]
+            low, high = finite.min(initial=0), finite.max(initial=0)
+        apart = 2 * (high - low) + 4  # from a sample to the next; what has no end lies just out of what has one
+        cell = np.arange(len(own)).repeat(graph.counts[own].sum(axis=1)) * size + owner
+        begin, end = spans.clip(low - 1, high + 1) + cell * apart
+        some = spans[0] < spans[1]  # a point meets nothing
+        bounds = np.where(some, spans[0], np.inf), np.where(some, spans[1], -np.inf)
+        order = begin.argsort(kind="stable")
+        trifle = 1e-15 * (apart * (len(own) * size + 1) + abs(low))
+        return cls(row, nodes, bounds, begin, end, order, begin[order], np.maximum.accumulate(end[order]), trifle,
+                   apart * size)  # fmt: skip
 
-
-def _range(graph: FusionGraph, batch: Batch) -> tuple[float, float]:
-    """The first and the last time of all spans."""
-    if Overlap not in graph.laid_out:
-        every = np.concatenate([np.zeros(1), *(x.cpu().double().numpy().ravel() for x in batch.spans.values())])
-        every = every[np.isfinite(every)]
-        graph.laid_out[Overlap] = float(every.min()), float(every.max())
-    found: tuple[float, float] = graph.laid_out[Overlap]
-    return found
+    def away(self, source: str, target: str) -> float:
+        """How far on the axis a sample's nodes of one kind are from those of another."""
+        kinds = list(self.nodes)
+        return self.step * (kinds.index(source) - kinds.index(target))

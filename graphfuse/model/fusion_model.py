@@ -16,7 +16,8 @@ from graphfuse.core.catalog import did_you_mean, look_up
 from graphfuse.core.collate import collate
 from graphfuse.core.errors import InputError
 from graphfuse.core.fused import Fused
-from graphfuse.core.graph import FusionGraph, lay
+from graphfuse.core.graph import FusionGraph
+from graphfuse.core.lay import lay
 from graphfuse.core.loader import Limits, batches
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema

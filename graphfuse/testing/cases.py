@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from graphfuse.core.collate import collate
-from graphfuse.core.graph import FusionGraph, lay
+from graphfuse.core.graph import FusionGraph
+from graphfuse.core.lay import lay
 from graphfuse.core.sample import Relation, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.edges import AllPairs, Hub, Linked, Nearest, Overlap, Window
