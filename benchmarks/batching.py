@@ -47,13 +47,14 @@ def run(name: str, out: Path, seeds: Iterable[int], quick: bool, command: str) -
     return found
 
 
-def measured(samples: Sequence[gf.Sample], way: Way, repeats: int) -> list[list[float]]:
-    """Seconds of our way and of the stock one, once their edges are found equal."""
+def measured(samples: Sequence[gf.Sample], way: Way, repeats: int, before: int = 0) -> list[list[float]]:
+    """Seconds of our way and of the stock one, once their edges are found equal; ``before``: see ``clock.in_turn``."""
     if way.spans:
         samples = [spanned(sample) for sample in samples]
     schema = gf.Schema(dict.fromkeys(SIZES, WIDTH), [way.edges(a, b) for a in SIZES for b in SIZES])
     check(build(samples, schema)[0], stock(samples, way.pairs))
-    return in_turn([partial(build, samples, schema, way.listed), partial(stock, samples, way.pairs)], repeats)
+    ways = [partial(build, samples, schema, way.listed), partial(stock, samples, way.pairs)]
+    return in_turn(ways, repeats, before=before)
 
 
 def make(seed: int, sizes: Mapping[str, int] | None = None, many: int | None = None) -> list[gf.Sample]:

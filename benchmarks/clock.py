@@ -13,11 +13,19 @@ from graphfuse.core.errors import InputError
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def in_turn(ways: Sequence[Callable[[], object]], repeats: int, device: str = "cpu") -> list[list[float]]:
-    """Seconds of each run of each way, by turns, after a warm-up: what slows the machine slows all of them."""
+def in_turn(
+    ways: Sequence[Callable[[], object]], repeats: int, device: str = "cpu", before: int = 0
+) -> list[list[float]]:
+    """Seconds of each run of each way, by turns, after a warm-up: what slows the machine slows all of them.
+
+    With ``before``, right before each run that counts the same way goes so many times: it finds its memory and code at
+    hand, as one that is called again and again, and not what another way left.
+    """
     seen: list[list[float]] = [[] for _ in ways]
     for turn in range(repeats + 1):
         for way, own in zip(ways, seen):
+            for _ in range(before):
+                way()
             wait(device)
             start = time.perf_counter()
             way()

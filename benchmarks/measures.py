@@ -33,9 +33,9 @@ def layers(name: str, way: batching.Way, backward: bool, seed: int, quick: bool,
     return compared(in_turn(ways, 1 if quick else repeats, device), parameters_of(ours))
 
 
-def building(name: str, seed: int, quick: bool, device: str) -> dict[str, float]:
-    """Building a batch with its edges; on the processor, whatever the device."""
-    return compared(batching.measured(samples_of(seed, quick), batching.WAYS[name], 1 if quick else 9))
+def building(name: str, before: int, seed: int, quick: bool, device: str) -> dict[str, float]:
+    """Building a batch with its edges; on the processor, whatever the device. ``before``: see ``clock.in_turn``."""
+    return compared(batching.measured(samples_of(seed, quick), batching.WAYS[name], 1 if quick else 9, before))
 
 
 def growth(name: str, seed: int, quick: bool, device: str) -> dict[str, float]:
@@ -79,7 +79,8 @@ MEASURES: dict[str, Measure] = {
         for name in ("sage", "rgcn", "gcn", "graph_transformer", "gatv2")
     },
     **{f"{name}, complete, peak memory": partial(scaling.memory, name) for name in ("hgt", "gatv2")},
-    **{f"building, {name}": partial(building, name) for name in batching.WAYS},
+    **{f"building, {name}": partial(building, name, 0) for name in batching.WAYS},
+    **{f"building, {name}, batch after batch": partial(building, name, 3) for name in batching.WAYS},
     "one epoch, end to end": epoch.measured,
     "hgt blocks and padding": padded.measured,
     "sage, twice the nodes": partial(growth, "sage"),

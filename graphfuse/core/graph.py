@@ -179,14 +179,20 @@ def pairs_within(graph: FusionGraph, source: str, target: str) -> Tensor:
     from_, into = graph.place(source), graph.place(target)
     left, right = graph.counts[from_], graph.counts[into]  # [B]
     first = left.cumsum() + (graph.starts[from_] - left)
-    source, number = runs(first.repeat(right), left.repeat(right))
-    return torch.from_numpy(np.stack([source, number + graph.starts[into]])).to(graph.x.device)
+    pairs = runs(first.repeat(right), left.repeat(right))
+    pairs[1] += graph.starts[into]
+    return torch.from_numpy(pairs).to(graph.x.device)
 
 
-def runs(first: Ints, many: Ints) -> tuple[Ints, Ints]:
-    """Numbers that stand in a row, ``first[i]``, ``first[i] + 1``, ... (``many[i]`` of them), and ``i`` for each.
+def runs(first: Ints, many: Ints) -> Ints:
+    """Numbers that stand in a row, ``first[i]``, ``first[i] + 1``, ... (``many[i]`` of them), over ``i`` for each.
 
-    Shape: ``first [n], many [n] -> int64 [E], int64 [E]``. In numpy, which repeats many times faster.
+    Shape: ``first [n], many [n] -> int64 [2, E]``. In numpy, which repeats many times faster, and into one place: of a
+    large array the first touch costs more than what is done to it.
     """
-    one = np.arange(len(many)).repeat(many)
-    return (first + many - many.cumsum())[one] + np.arange(len(one)), one
+    end = many.cumsum()
+    pairs = np.empty((2, int(many.sum())), dtype=np.int64)
+    pairs[1] = np.arange(len(many)).repeat(many)
+    np.take(first + many - end, pairs[1], out=pairs[0], mode="clip")
+    pairs[0] += np.arange(pairs.shape[1])
+    return pairs

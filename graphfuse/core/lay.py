@@ -39,10 +39,11 @@ def lay(batch: Batch, schema: Schema, states: Mapping[str, Tensor]) -> FusionGra
     counts = np.ones((len(parts), size), dtype=np.int64)  # [K, B]
     counts[: len(offsets)] = torch.stack(offsets).diff(dim=1).cpu().numpy()
     ends = counts.ravel().cumsum().reshape(counts.shape)
-    begins = np.column_stack([ends[:, 0] - counts[:, 0], ends])  # [K, B + 1]
-    owners = np.tile(np.arange(size), len(parts)).repeat(counts.ravel())
-    there = (torch.from_numpy(each).to(reference.device, non_blocking=True) for each in (begins, owners))
-    graph = FusionGraph(torch.cat(parts), schema, batch.names, (0, *ends[:, -1].tolist()), *there, counts)
+    begins = torch.from_numpy(np.column_stack([ends[:, 0] - counts[:, 0], ends]))  # [K, B + 1]
+    owners = torch.from_numpy(np.tile(np.arange(size), len(parts)).repeat(counts.ravel()))
+    begins, owners = (each.to(reference.device, non_blocking=True) for each in (begins, owners))
+    starts = (0, *ends[:, -1].tolist())
+    graph = FusionGraph(torch.cat(parts), schema, batch.names, starts, begins, owners, counts)
     return replace(graph, relations=_lay_relations(graph, batch), laid_out={})  # what builders shared is let go
 
 

@@ -129,14 +129,14 @@ class Compared(NamedTuple):
 
     def _exactly(self, place: Tensor, columns: slice, k: int) -> Tensor:
         """The choice of the targets at some places ``[n]``, by double precision; as :meth:`Keys.best`."""
-        owner, row = (_to(each, self.x)[place] for each in (self.targets.owner, self.targets.row))
+        asked = [_to(each, self.x)[place] for each in (self.targets.owner, self.targets.row)]
         sources, real = (_to(each[:, columns], self.x) for each in (self.sources.row, self.sources.real))
         found, size = [], sources.shape[1]
-        for own, row in zip(*(each.split(max(1, AT_ONCE // (size * self.x.shape[1]))) for each in (owner, row))):
-            rows = sources[own]
+        for owner, row in zip(*(each.split(max(1, AT_ONCE // (size * self.x.shape[1]))) for each in asked)):
+            rows = sources[owner]
             source, target = _unit(self.x[rows].double()), _unit(self.x[row].double())
             likeness = (source @ target[:, :, None]).squeeze(2).round(decimals=DIGITS)
-            likeness.masked_fill_(~real[own] | (rows == row[:, None]), -torch.inf)
+            likeness.masked_fill_(~real[owner] | (rows == row[:, None]), -torch.inf)
             best = likeness.sort(dim=1, descending=True, stable=True)
             found.append(torch.where(best.values == -torch.inf, size, best.indices)[:, :k])
         return torch.cat(found)

@@ -16,7 +16,8 @@ from graphfuse.core.graph import FusionGraph, runs
 from graphfuse.core.relations import Direction
 from graphfuse.core.sample import Batch
 
-Floats, Ints = npt.NDArray[np.float64], npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import graphfuse as gf
-from graphfuse.core.relations import BACK
+from graphfuse.core.relations import BACK, relations_of
+from graphfuse.edges import likeness
 
 Pairs = set[tuple[int, int]]
 """(row of the source node, row of the target node) within a sample."""
@@ -235,7 +236,7 @@ def test_settings_for_speed_change_no_choice_of_neighbours(setting):
     assert found.equal(expected)
 
 
-def test_what_builders_share_belongs_to_the_states_that_they_were_given():
+def test_the_nearest_are_those_of_the_states_that_the_graph_has_now():
     plan = gf.Schema(contract.KINDS, [gf.Nearest("entity", "entity", k=1)])
     batch = gf.collate([gf.Sample("s", {"entity": torch.zeros(9, 3)})], plan)
     rng = torch.Generator().manual_seed(0)
@@ -243,8 +244,58 @@ def test_what_builders_share_belongs_to_the_states_that_they_were_given():
     graph = gf.lay(batch, gf.Schema(contract.KINDS), {k: one if k == "entity" else one[:0] for k in contract.KINDS})
     first, second = (plan.edges[0](g, batch)[0] for g in (graph, graph.replace(x=two)))
     assert not first.equal(second)
-    assert graph.laid_out, "the check would prove nothing"
     assert not gf.lay(batch, plan, {k: one if k == "entity" else one[:0] for k in contract.KINDS}).laid_out
+
+
+TOGETHER = [
+    gf.Nearest("text", "image", 2), gf.Overlap("image", "text"), gf.Nearest("image", "image", 2, name="few"),
+    gf.Overlap("text", "text", "both"), gf.Nearest("text", "text", 2), gf.Nearest("image", "image", 5, "both"),
+    gf.Nearest("entity", "text", 3), gf.Overlap("text", "image"), gf.Nearest("text", "image", 9, name="many"),
+    gf.Nearest("image", "text", 2), gf.Nearest("image", "hub", 1), gf.Hub("text"),
+]  # fmt: skip
+
+
+def test_builders_of_one_class_find_together_what_each_finds_alone():
+    plan = gf.Schema(contract.KINDS, TOGETHER)
+    samples = [gf.Sample(s.name, s.nodes, spans=s.spans) for s in contract.samples(9)]
+    graph, batch = contract.graph_of(samples, plan, dim=5), gf.collate(samples, plan)
+    for laid in graph.relations:
+        one = next(b for b in TOGETHER if laid.relation in relations_of(b))
+        if not one.dense and laid.relation[1] == one.name:
+            alone, _ = one(graph, batch)
+            assert alone.numel()
+            assert laid.pairs.equal(alone), one
+
+
+def test_spans_without_end_never_reach_into_another_sample():
+    spans = [(0.0, 5.0), (float("-inf"), 3.0), (2.0, float("inf")), (float("-inf"), float("inf"))]
+    rows = torch.tensor(spans)
+    samples = [gf.Sample(str(i), {k: torch.zeros(4, w) for k, w in (("text", 6), ("image", 4))},
+                         spans={"text": rows, "image": rows.flip(0)}) for i in range(3)]  # fmt: skip
+    plan = gf.Schema(contract.KINDS, [gf.Overlap("image", "text"), gf.Overlap("text", "text")])
+    graph, numbers = contract.graph_of(samples, plan), contract.row_numbers(samples, plan)
+    for laid, builder in zip(graph.relations, plan.edges):
+        expected = {(numbers[builder.source, place, a], numbers[builder.target, place, b])
+                    for place, one in enumerate(samples) for a, b in overlap(builder, one, {})}  # fmt: skip
+        assert sorted(map(tuple, laid.pairs.t().tolist())) == sorted(expected)
+
+
+@pytest.mark.parametrize("at_once", [1, 40])
+def test_likeness_in_double_precision_goes_part_by_part(at_once, monkeypatch):
+    monkeypatch.setattr(likeness, "AT_ONCE", at_once)
+    test_neighbours_that_differ_less_than_single_precision_tells_are_chosen_as_in_double_precision()
+    test_nodes_of_zeros_are_like_all_others_alike()
+
+
+def test_the_nearest_of_very_many_are_those_of_double_precision():
+    rng = torch.Generator().manual_seed(0)
+    plan = gf.Schema({"note": 6}, [gf.Nearest("note", "note", k=3)])
+    batch = gf.collate([gf.Sample("s", {"note": torch.randn(4200, 6, generator=rng)})], plan)
+    unit = torch.nn.functional.normalize(batch.nodes["note"].double(), dim=1)
+    expected = (unit @ unit.T).fill_diagonal_(-2).topk(3).indices.sort(1).values
+    found = gf.lay(batch, plan, batch.nodes).relations[0].pairs
+    assert found[0].equal(expected.flatten())
+    assert found[1].equal(torch.arange(4200).repeat_interleave(3))
 
 
 @pytest.mark.parametrize(("make", "text"), [
