@@ -22,7 +22,7 @@ def measured(seed: int, quick: bool, device: str) -> dict[str, float]:
     ours = bare("hgt", work, seed)
     square = torch.randn(SQUARE, SQUARE, device=device)
     ways = [partial(forward, partial(work.ours, ours), work.graph.x), lambda: square @ square]
-    mine, peak = (median(own) for own in in_turn(ways, 1 if quick else 5, device))
+    mine, peak = (median(own) for own in in_turn(ways, 1 if quick else 15, device))
     rate = len(ours) * multiply_adds(work) / mine
     return {"share of the matrix-product peak": rate / (SQUARE**3 / peak), "parameters": parameters_of(ours),
             "billion multiply-adds a second": rate / 1e9, "milliseconds, ours": 1000 * mine}  # fmt: skip

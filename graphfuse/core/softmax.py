@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import dropout as drop
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from graphfuse.core.buckets import Bucket, Places, Plan
+from graphfuse.core.buckets import Bucket, Ints, Places, Plan
 from graphfuse.core.layout import Edges, rows_of
 from graphfuse.core.message import gated, segment
 from graphfuse.core.small import small
@@ -156,9 +157,10 @@ def _taken(plan: Plan, asked: Asked) -> list[Sequence[Tensor]]:
     found: list[Sequence[Tensor]] = [()] * 3
     for one in {id(table.rows): table.rows for table, _ in wanted}.values():
         own = [i for i, (table, _) in enumerate(wanted) if table.rows is one]
-        name = (len(one), heads, *((i, wanted[i][0].first, wanted[i][0].step) for i in own))
+        learns = torch.is_grad_enabled() and one.requires_grad
+        name = (len(one), heads, learns, *((i, wanted[i][0].first, wanted[i][0].step) for i in own))
         if name not in plan.known:
-            plan.known[name] = _places(plan, [wanted[i] for i in own], len(one), heads)
+            plan.known[name] = _places(plan, [wanted[i] for i in own], heads, len(one) if learns else None)
         rows, back = plan.known[name]
         got = take(one.reshape(len(one) * heads, -1), rows, blocks * len(own), back)
         for n, i in enumerate(own):
@@ -167,44 +169,54 @@ def _taken(plan: Plan, asked: Asked) -> list[Sequence[Tensor]]:
 
 
 def _places(
-    plan: Plan, wanted: Sequence[tuple[Table, Places]], count: int, heads: int
+    plan: Plan, wanted: Sequence[tuple[Table, Places]], heads: int, count: int | None
 ) -> tuple[list[Tensor], Tensor | None]:
     """Rows of one table by bucket, and where each row's gradient comes from, unless a row stands at several places.
 
-    A row counts as one for each head, ``row * heads + head``.
+    A row counts as one for each head, ``row * heads + head``. Of ``count`` rows; without it there is no gradient.
     """
-    device = plan.back.device
-    rows, real = list[Tensor](), list[Tensor]()
+    rows, real, sizes = list[Ints](), list[Ints](), list[int]()
     for table, places in wanted:
-        own = torch.from_numpy(places.rows(table.first, table.step)).to(device).split(places.sizes)
-        true = torch.from_numpy(places.real).to(device).split(places.sizes)
-        for bucket, each, some in zip(plan.buckets, own, true):
-            rows.append(_by_head(each, bucket.blocks, heads))
-            real.append(some.view(bucket.blocks, 1, -1).expand(-1, heads, -1).flatten())
+        place, head = _by_head(plan, places.sizes, heads)
+        rows.append(places.rows(table.first, table.step)[place] * heads + head)
+        real.append(places.real[place])
+        sizes += [size * heads for size in places.sizes]
+    every, device = np.concatenate(rows), plan.back.device
+    found = list(torch.from_numpy(every).to(device, non_blocking=True).split(sizes))
     slots = [slot for table, _ in wanted for slot in zip(table.first, table.step)]
-    if len(set(slots)) < len(slots):
-        return rows, None
-    every, true = torch.cat(rows), torch.cat(real)
-    back = torch.full((count * heads + 1,), len(every), device=device)  # what pads writes to the last
-    back[torch.where(true, every, count * heads)] = torch.arange(len(every), device=device)
-    return rows, back[:-1]
+    if count is None or len(set(slots)) < len(slots):
+        return found, None
+    back = np.full(count * heads + 1, len(every))  # what pads writes to the last
+    back[np.where(np.concatenate(real), every, count * heads)] = np.arange(len(every))
+    return found, torch.from_numpy(back[:-1]).to(device, non_blocking=True)
 
 
-def _by_head(rows: Tensor, blocks: int, heads: int) -> Tensor:
-    """Rows that stand in blocks, ``[n * m]``, as those of each head: ``row * heads + head``, ``[n * heads * m]``."""
-    return (rows.view(blocks, 1, -1) * heads + torch.arange(heads, device=rows.device)[:, None]).flatten()
+def _by_head(plan: Plan, sizes: tuple[int, ...], heads: int) -> tuple[Ints, Ints]:
+    """What stands in blocks ``[n, m]``, bucket after bucket, as ``[n, heads, m]``: of each place its first one and head.
+
+    ``sizes``: ``n * m`` of each bucket.
+    """
+    name = ("by head", sizes, heads)
+    if name not in plan.known:
+        shapes = [(bucket.blocks, heads, size // bucket.blocks) for bucket, size in zip(plan.buckets, sizes)]
+        own = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+        place = [np.broadcast_to(each.reshape(n, 1, m), (n, h, m)).ravel() for each, (n, h, m) in zip(own, shapes)]
+        head = [np.broadcast_to(np.arange(heads)[:, None], shape).ravel() for shape in shapes]
+        plan.known[name] = np.concatenate(place), np.concatenate(head)
+    found: tuple[Ints, Ints] = plan.known[name]
+    return found
 
 
 def _put(plan: Plan, blocks: Sequence[Tensor], heads: int) -> Tensor:
     """What target nodes have of blocks, ``[n * H, Q, c]`` each: ``[t, H, c]``."""
     name = ("put", heads)
     if name not in plan.known:
-        total = len(plan.back) * heads
-        answer = [_by_head(own, b.blocks, heads).clamp(max=total) for own, b in zip(plan.answer, plan.buckets)]
-        every = torch.cat(answer)
-        back = torch.full((total + 1,), len(every), device=every.device)
-        back[every] = torch.arange(len(every), device=every.device)
-        plan.known[name] = back[:-1], answer
+        device, total = plan.back.device, len(plan.back) * heads
+        place, head = (torch.from_numpy(each).to(device) for each in _by_head(plan, plan.query.sizes, heads))
+        every = (torch.cat(plan.answer)[place] * heads + head).clamp(max=total)
+        back = torch.full((total + 1,), len(every), device=device)
+        back[every] = torch.arange(len(every), device=device)
+        plan.known[name] = back[:-1], every.split([size * heads for size in plan.query.sizes])
     return put(blocks, *plan.known[name]).unflatten(0, (-1, heads))
 
 
