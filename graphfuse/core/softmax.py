@@ -192,7 +192,7 @@ def _places(
 
 
 def _by_head(plan: Plan, sizes: tuple[int, ...], heads: int) -> tuple[Ints, Ints]:
-    """What stands in blocks ``[n, m]``, bucket after bucket, as ``[n, heads, m]``: of each place its first one and head.
+    """What stands in blocks ``[n, m]``, bucket after bucket, as ``[n, heads, m]``: the place of each, and its head.
 
     ``sizes``: ``n * m`` of each bucket.
     """

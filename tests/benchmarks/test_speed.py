@@ -92,7 +92,7 @@ def test_the_worker_gives_what_processes_of_their_own_found():
     found = apart.fresh(speed.WORKER, asked)
     assert list(found) == asked["methods"]
     assert [len(each) for each in found.values()] == [1, 1]
-    assert all(1 < one["times the peak memory"] < 5 for one in found["hgt, twice the nodes"])
+    assert all(0 < one["times the peak memory"] < 10 for one in found["hgt, twice the nodes"])  # of so few, a guess
 
 
 @pytest.mark.parametrize("kept", [False, True])
