@@ -44,7 +44,7 @@ def lay(batch: Batch, schema: Schema, states: Mapping[str, Tensor]) -> FusionGra
     begins, owners = (each.to(reference.device, non_blocking=True) for each in (begins, owners))
     starts = (0, *ends[:, -1].tolist())
     graph = FusionGraph(torch.cat(parts), schema, batch.names, starts, begins, owners, counts)
-    return replace(graph, relations=_lay_relations(graph, batch), laid_out={})  # what builders shared is let go
+    return replace(graph, relations=_lay_relations(graph, batch), laid_out={})  # blocks that builders made are let go
 
 
 def _states(kind: str, batch: Batch, schema: Schema, states: Mapping[str, Tensor], reference: Tensor) -> Tensor:
@@ -83,8 +83,8 @@ def _edges(graph: FusionGraph, batch: Batch) -> dict[int, Found]:
     found: dict[int, Found] = {}
     for part in dict.fromkeys(type(builder) for _, builder in sparse):
         places, own = zip(*((place, builder) for place, builder in sparse if type(builder) is part))
-        if hasattr(part, "together"):
-            found |= zip(places, part.together(own, graph, batch))
+        if "together" in vars(part):  # not where a class beneath has a __call__ of its own
+            found |= zip(places, part.together(own, graph, batch), strict=True)
             continue
         every = [builder(graph, batch) for builder in own]
         _check_range(graph, [(builder, pairs) for builder, (pairs, _) in zip(own, every) if pairs.numel()])
@@ -103,13 +103,14 @@ def sorted_by_target(pairs: Tensor, weight: Tensor | None = None) -> tuple[Tenso
 def _check_range(graph: FusionGraph, listed: Sequence[tuple[Any, Tensor]]) -> None:
     """Refuses an edge of which an end is no node of its kind: what a builder of one's own may give."""
     ends = [(builder, pairs, end) for builder, pairs in listed for end in (0, 1)]
-    found = torch.stack([torch.stack(pairs[end].aminmax()) for _, pairs, end in ends]).tolist() if ends else []
-    for (builder, pairs, end), (least, most) in zip(ends, found):  # read once
+    each = [torch.stack(pairs[end].aminmax()) for _, pairs, end in ends]
+    found = torch.stack(each).tolist() if each else []  # read from the device once
+    for (builder, pairs, end), (least, most) in zip(ends, found):
         kind, own = (builder.source, builder.target)[end], pairs[end]
         rows = graph.rows(kind)
         if least < rows.start or most >= rows.stop:
             at = int(((own < rows.start) | (own >= rows.stop)).nonzero()[0])
             other = int(pairs[1 - end, at])
             where = f" of sample {graph.names[int(graph.owners[other])]!r}" if 0 <= other < len(graph.owners) else ""
-            raise InputError(f"Relation {(builder.source, builder.name, builder.target)}{where}: row {int(own[at])} is "
-                             f"no node of kind {kind!r}, whose rows are {rows.start} to {rows.stop - 1}.")  # fmt: skip
+            raise InputError(f"Relation {relations_of(builder)[0]}{where}: row {int(own[at])} is no node of kind "
+                             f"{kind!r}, whose rows are {rows.start} to {rows.stop - 1}.")  # fmt: skip

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 class EdgeBuilder(Protocol):
     """Says which nodes meet. A frozen dataclass; one vectorised call over the whole batch.
 
-    A builder is *dense* where every pair within a sample meets: it is never called, its pairs are never listed. A class
-    may have ``together(builders, graph, batch)``, which gives what each of several builders finds, sorted by target; it
-    is called in place of them.
+    A builder is *dense* where every pair within a sample meets: it is never called, its pairs are never listed.
     """
 
     source: str

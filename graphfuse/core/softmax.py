@@ -157,38 +157,40 @@ def _taken(plan: Plan, asked: Asked) -> list[Sequence[Tensor]]:
     found: list[Sequence[Tensor]] = [()] * 3
     for one in {id(table.rows): table.rows for table, _ in wanted}.values():
         own = [i for i, (table, _) in enumerate(wanted) if table.rows is one]
-        learns = torch.is_grad_enabled() and one.requires_grad
-        name = (len(one), heads, learns, *((i, wanted[i][0].first, wanted[i][0].step) for i in own))
+        name = (len(one), heads, *((i, wanted[i][0].first, wanted[i][0].step) for i in own))
         if name not in plan.known:
-            plan.known[name] = _places(plan, [wanted[i] for i in own], heads, len(one) if learns else None)
-        rows, back = plan.known[name]
+            plan.known[name] = _places(plan, [wanted[i] for i in own], heads)
+        learns = torch.is_grad_enabled() and one.requires_grad
+        every, rows = plan.known[name]
+        if learns and ("back", name) not in plan.known and not torch.compiler.is_compiling():
+            plan.known["back", name] = _back(plan, [wanted[i] for i in own], every, len(one), heads)
+        back = plan.known.get(("back", name))
         got = take(one.reshape(len(one) * heads, -1), rows, blocks * len(own), back)
         for n, i in enumerate(own):
             found[i] = [each.unflatten(0, (-1, heads)) for each in got[n * len(blocks) : (n + 1) * len(blocks)]]
     return found
 
 
-def _places(
-    plan: Plan, wanted: Sequence[tuple[Table, Places]], heads: int, count: int | None
-) -> tuple[list[Tensor], Tensor | None]:
-    """Rows of one table by bucket, and where each row's gradient comes from, unless a row stands at several places.
-
-    A row counts as one for each head, ``row * heads + head``. Of ``count`` rows; without it there is no gradient.
-    """
-    rows, real, sizes = list[Ints](), list[Ints](), list[int]()
+def _places(plan: Plan, wanted: Sequence[tuple[Table, Places]], heads: int) -> tuple[Ints, list[Tensor]]:
+    """Rows of one table, and by bucket. A row counts as one for each head, ``row * heads + head``."""
+    rows, sizes = list[Ints](), list[int]()
     for table, places in wanted:
         place, head = _by_head(plan, places.sizes, heads)
         rows.append(places.rows(table.first, table.step)[place] * heads + head)
-        real.append(places.real[place])
         sizes += [size * heads for size in places.sizes]
-    every, device = np.concatenate(rows), plan.back.device
-    found = list(torch.from_numpy(every).to(device, non_blocking=True).split(sizes))
+    every = np.concatenate(rows)
+    return every, list(torch.from_numpy(every).to(plan.back.device, non_blocking=True).split(sizes))
+
+
+def _back(plan: Plan, wanted: Sequence[tuple[Table, Places]], every: Ints, count: int, heads: int) -> Tensor | None:
+    """Where the gradient of each of ``count`` rows comes from, unless one stands at several places of ``every``."""
     slots = [slot for table, _ in wanted for slot in zip(table.first, table.step)]
-    if count is None or len(set(slots)) < len(slots):
-        return found, None
+    if len(set(slots)) < len(slots):
+        return None
+    real = np.concatenate([places.real[_by_head(plan, places.sizes, heads)[0]] for _, places in wanted])
     back = np.full(count * heads + 1, len(every))  # what pads writes to the last
-    back[np.where(np.concatenate(real), every, count * heads)] = np.arange(len(every))
-    return found, torch.from_numpy(back[:-1]).to(device, non_blocking=True)
+    back[np.where(real, every, count * heads)] = np.arange(len(every))
+    return torch.from_numpy(back[:-1]).to(plan.back.device, non_blocking=True)
 
 
 def _by_head(plan: Plan, sizes: tuple[int, ...], heads: int) -> tuple[Ints, Ints]:

@@ -10,16 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from graphfuse.core.graph import FusionGraph
+from graphfuse.core.graph import FusionGraph, Ints
 
 DIGITS = 10
 """After the point, to which likeness is compared: a product's last bits depend on the shape of the batch."""
 NEAR = {torch.float32: 1e-5, torch.float64: 1e-9}
 """Cosines that differ by more are in their true order: far more than the rounding errors of a product add up to."""
 AT_ONCE = 2**22
-"""Numbers that are compared in double precision in one go."""
-
-Ints = npt.NDArray[np.int64]
+"""Pairs of nodes that are compared in one go."""
 
 
 class Targets(NamedTuple):
@@ -95,15 +93,15 @@ class Compared(NamedTuple):
         # single precision is what it says unless the user lets products be made in less
         quick = torch.float32 if torch.get_float32_matmul_precision() == "highest" else torch.float64
         keys = Keys.of(quick, max(places.stop - places.start for places in there.columns.values()))
+        unit = _unit(x.to(quick, copy=True)).nan_to_num_()  # a state that is not finite is like nothing
         # one more column, 1 for a target and not 0 for a source that pads, puts those below all cosines
-        unit = torch.cat([_unit(x.to(quick, copy=True)), x.new_ones(len(x), 1, dtype=quick)], 1)
+        unit = torch.cat([unit, unit.new_ones(len(x), 1)], 1)
         told = unit.index_select(0, _to(there.row.ravel(), x)).unflatten(0, there.row.shape)
         told[..., -1] = _to(np.where(there.real, 0.0, -2.5), x)
         sizes = np.bincount(here.owner, minlength=len(graph)).tolist()
         asked, likeness = unit.index_select(0, _to(here.row, x)), unit.new_empty(len(here.row), there.row.shape[1])
-        with torch.autocast(x.device.type, enabled=False):
-            for mine, others, into in zip(asked.split(sizes), told.transpose(1, 2), likeness.split(sizes)):
-                torch.addmm(into, mine, others, beta=0, alpha=keys.scale, out=into)
+        for mine, others, into in zip(asked.split(sizes), told.transpose(1, 2), likeness.split(sizes)):
+            torch.addmm(into, mine, others, beta=0, alpha=keys.scale, out=into)
         itself = np.full(len(here.row), -1)  # the column of each target
         for kind in here.sizes.keys() & there.columns.keys():
             first = begins(graph, graph.place(kind)) - there.columns[kind].start
@@ -129,16 +127,17 @@ class Compared(NamedTuple):
 
     def _exactly(self, place: Tensor, columns: slice, k: int) -> Tensor:
         """The choice of the targets at some places ``[n]``, by double precision; as :meth:`Keys.best`."""
-        asked = [_to(each, self.x)[place] for each in (self.targets.owner, self.targets.row)]
+        owner, row = (_to(each, self.x)[place] for each in (self.targets.owner, self.targets.row))
         sources, real = (_to(each[:, columns], self.x) for each in (self.sources.row, self.sources.real))
         found, size = [], sources.shape[1]
-        for owner, row in zip(*(each.split(max(1, AT_ONCE // (size * self.x.shape[1]))) for each in asked)):
-            rows = sources[owner]
-            source, target = _unit(self.x[rows].double()), _unit(self.x[row].double())
-            likeness = (source @ target[:, :, None]).squeeze(2).round(decimals=DIGITS)
-            likeness.masked_fill_(~real[owner] | (rows == row[:, None]), -torch.inf)
-            best = likeness.sort(dim=1, descending=True, stable=True)
-            found.append(torch.where(best.values == -torch.inf, size, best.indices)[:, :k])
+        samples, many = owner.unique_consecutive(return_counts=True)  # targets stand sample after sample
+        for sample, own in zip(samples.tolist(), row.split(many.tolist())):
+            for some in own.split(max(1, AT_ONCE // size)):
+                target, source = (_unit(self.x[each].double()).nan_to_num_() for each in (some, sources[sample]))
+                likeness = (target @ source.t()).round(decimals=DIGITS)
+                likeness.masked_fill_(~real[sample] | (sources[sample] == some[:, None]), -torch.inf)
+                best = likeness.sort(dim=1, descending=True, stable=True)
+                found.append(torch.where(best.values == -torch.inf, size, best.indices)[:, :k])
         return torch.cat(found)
 
 
@@ -197,4 +196,4 @@ def _unit(x: Tensor) -> Tensor:
 
 def _to(numbers: npt.NDArray, x: Tensor) -> Tensor:
     """As a tensor on the device of ``x``."""
-    return torch.from_numpy(numbers).to(x.device)
+    return torch.from_numpy(numbers).to(x.device, non_blocking=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.graph import FusionGraph
 from graphfuse.core.relations import Direction
 from graphfuse.core.sample import Batch
-from graphfuse.edges.likeness import Compared, begins
+from graphfuse.edges.likeness import AT_ONCE, Compared, begins
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,22 @@ class Nearest:
         found: dict[tuple[str, str, int], Tensor] = {}
         for own in dict.fromkeys(map(frozenset, targets.values())):
             asked = [one for one, each in targets.items() if each == own]
-            compared = Compared.of(graph, own, {source for source, _ in asked})
-            for source, k in asked:
-                found |= {(source, kind, k): pairs for kind, pairs in _pairs(graph, compared, source, k)}
+            for kinds, some in _bounded(graph, own, asked):
+                compared = Compared.of(graph, kinds, {source for source, _ in some})
+                for source, k in some:
+                    found |= {(source, kind, k): pairs for kind, pairs in _pairs(graph, compared, source, k)}
         none = graph.owners.new_zeros(2, 0)
         return [(found.get((builder.source, builder.target, builder.k), none), None) for builder in builders]
+
+
+def _bounded(
+    graph: FusionGraph, targets: Collection[str], asked: Sequence[tuple[str, int]]
+) -> list[tuple[Collection[str], Sequence[tuple[str, int]]]]:
+    """All at once, or where that were too many pairs, kind by kind."""
+    here, there = (graph.counts[[graph.place(kind) for kind in kinds]] for kinds in (targets, {s for s, _ in asked}))
+    if here.sum() * there.max(axis=1).sum() <= AT_ONCE:
+        return [(targets, asked)]
+    return [([kind], [one]) for one in asked for kind in targets]
 
 
 def _pairs(graph: FusionGraph, compared: Compared, source: str, k: int) -> Iterable[tuple[str, Tensor]]:

@@ -12,20 +12,21 @@ import torch
 from torch import Tensor
 
 from graphfuse.core.errors import InputError
-from graphfuse.core.graph import FusionGraph, runs
+from graphfuse.core.graph import FusionGraph, Ints, runs
 from graphfuse.core.relations import Direction
 from graphfuse.core.sample import Batch
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+FAR = 1e290
+"""Times beyond it count as without end: their sums would have none."""
 
 
 @dataclass(frozen=True)
 class Overlap:
     """Joins nodes of one sample whose spans overlap by more than a point; a node never meets itself.
 
-    Reads ``Sample.spans`` of both kinds, ``[n, 2]`` with start and end in one unit. Spans are sorted once a kind and
-    looked up, so that not every pair has to be compared.
+    Reads ``Sample.spans`` of both kinds, ``[n, 2]`` with start and end in one unit. Spans are sorted and looked up, so
+    that not every pair has to be compared.
     """
 
     source: str
@@ -104,18 +105,18 @@ class _Axis:
         ends = np.cumsum([graph.kind_sizes[k] for k in own]).tolist()
         nodes = dict(zip(kinds, map(slice, [0, *ends], ends)))
         owner = np.tile(np.arange(size), len(own)).repeat(graph.counts[own].ravel())
-        lacking = torch.full((1, 2), torch.nan)
-        given = [batch.spans.get(kind, lacking.expand(graph.kind_sizes[k], 2)) for kind, k in zip(kinds, own)]
-        spans: Floats = torch.cat(given).t().cpu().double().numpy()  # [2, n]
+        given = [batch.spans.get(kind, torch.full((1, 2), torch.nan).expand(graph.kind_sizes[k], 2)).cpu().double()
+                 for kind, k in zip(kinds, own)]  # fmt: skip
+        spans: Floats = torch.cat(given).t().numpy()  # [2, n]
         low, high = spans.min(initial=0), spans.max(initial=0)
         if np.isnan(low):
             at = int(np.flatnonzero(np.isnan(spans).any(axis=0))[0])
             kind = next(kind for kind, places in nodes.items() if at < places.stop)
             raise InputError(f"Overlap: sample {batch.names[owner[at]]!r} has no spans of kind {kind!r}; give "
                              f"Sample(spans={{{kind!r}: tensor [n, 2]}}).")  # fmt: skip
-        if not np.isfinite(low) or not np.isfinite(high):
-            finite = spans[np.isfinite(spans)]
-            low, high = finite.min(initial=0), finite.max(initial=0)
+        if low < -FAR or high > FAR:
+            near = spans[abs(spans) <= FAR]
+            low, high = near.min(initial=0), near.max(initial=0)
         apart = 2 * (high - low) + 4  # from a sample to the next; what has no end lies just out of what has one
         cell = np.arange(len(own)).repeat(graph.counts[own].sum(axis=1)) * size + owner
         begin, end = spans.clip(low - 1, high + 1) + cell * apart

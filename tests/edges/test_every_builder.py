@@ -9,6 +9,7 @@ import torch
 import graphfuse as gf
 from graphfuse.core.relations import BACK, relations_of
 from graphfuse.edges import likeness
+from graphfuse.edges import nearest as near
 
 Pairs = set[tuple[int, int]]
 """(row of the source node, row of the target node) within a sample."""
@@ -201,12 +202,14 @@ def test_spans_that_nest_that_run_backward_or_have_no_length_overlap_as_a_loop_s
         assert len(found) == len(expected)
 
 
-def test_neighbours_that_differ_less_than_single_precision_tells_are_chosen_as_in_double_precision():
+@pytest.mark.parametrize("apart", [1e-6, 1e-3, 2e-3])
+def test_neighbours_that_differ_less_than_single_precision_tells_are_chosen_as_in_double_precision(apart):
     rng = torch.Generator().manual_seed(0)
     samples = []
     for number in range(20):
-        near = torch.ones(12, 8, dtype=torch.double) + 1e-6 * torch.randn(12, 8, generator=rng, dtype=torch.double)
-        samples.append(gf.Sample(str(number), {"entity": near, "text": torch.randn(5, 8, generator=rng).double()}))
+        near = 1 + apart * torch.randn(12, 8, generator=rng).double()
+        asked = torch.randn(5, 8, generator=rng).double() + (100 if apart > 1e-4 else 0)  # near them, or far
+        samples.append(gf.Sample(str(number), {"entity": near, "text": asked}))
     plan = gf.Schema({"entity": 8, "text": 8}, [gf.Nearest("entity", "text", k=4)])
     batch = gf.collate(samples, plan)
     graph, numbers = gf.lay(batch, plan, batch.nodes), contract.row_numbers(samples, plan)
@@ -237,13 +240,14 @@ def test_settings_for_speed_change_no_choice_of_neighbours(setting):
 
 
 def test_the_nearest_are_those_of_the_states_that_the_graph_has_now():
-    plan = gf.Schema(contract.KINDS, [gf.Nearest("entity", "entity", k=1)])
+    plan = gf.Schema(contract.KINDS, [gf.Learned("entity", "entity", k=1)])
     batch = gf.collate([gf.Sample("s", {"entity": torch.zeros(9, 3)})], plan)
     rng = torch.Generator().manual_seed(0)
     one, two = (torch.randn(9, 3, generator=rng) for _ in range(2))
     graph = gf.lay(batch, gf.Schema(contract.KINDS), {k: one if k == "entity" else one[:0] for k in contract.KINDS})
     first, second = (plan.edges[0](g, batch)[0] for g in (graph, graph.replace(x=two)))
     assert not first.equal(second)
+    assert graph.laid_out, "the check would prove nothing"
     assert not gf.lay(batch, plan, {k: one if k == "entity" else one[:0] for k in contract.KINDS}).laid_out
 
 
@@ -255,16 +259,103 @@ TOGETHER = [
 ]  # fmt: skip
 
 
-def test_builders_of_one_class_find_together_what_each_finds_alone():
+@pytest.mark.parametrize("at_once", [1, 2**22])
+def test_builders_of_one_class_find_together_what_the_plain_loops_find(at_once, monkeypatch):
+    monkeypatch.setattr(near, "AT_ONCE", at_once)
     plan = gf.Schema(contract.KINDS, TOGETHER)
     samples = [gf.Sample(s.name, s.nodes, spans=s.spans) for s in contract.samples(9)]
-    graph, batch = contract.graph_of(samples, plan, dim=5), gf.collate(samples, plan)
+    graph, states = graph_and_states(samples, plan)
+    numbers = contract.row_numbers(samples, plan)
     for laid in graph.relations:
         one = next(b for b in TOGETHER if laid.relation in relations_of(b))
-        if not one.dense and laid.relation[1] == one.name:
-            alone, _ = one(graph, batch)
-            assert alone.numel()
-            assert laid.pairs.equal(alone), one
+        loop = LOOPS[type(one).__name__.lower()]
+        expected = [(numbers[one.source, place, a], numbers[one.target, place, b])
+                    for place, sample in enumerate(samples) for a, b in loop(one, sample, states[place])]  # fmt: skip
+        if laid.relation[1] != one.name:
+            expected = [pair[::-1] for pair in expected]
+        assert expected
+        assert sorted(map(tuple, graph.edges(laid).t().tolist())) == sorted(expected), one
+        assert (graph.edges(laid)[1].diff() >= 0).all()
+
+
+class Heavy(gf.Overlap):
+    """A class beneath one of ours, with a call of its own."""
+
+    def __call__(self, graph, batch):
+        pairs, _ = super().__call__(graph, batch)
+        return pairs, torch.full((pairs.shape[1],), 7.0)
+
+
+def test_a_class_beneath_one_of_ours_is_called_as_it_says():
+    plan = gf.Schema(contract.KINDS, [gf.Overlap("image", "text"), Heavy("text", "image")])
+    samples = [gf.Sample(s.name, s.nodes, spans=s.spans) for s in contract.samples(5)]
+    graph = contract.graph_of(samples, plan)
+    assert graph.relations[0].weight is None
+    assert graph.relations[1].weight.eq(7).all()
+    assert len(graph.relations[1].weight)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e40])
+@pytest.mark.parametrize("row", [0, 4, 10])
+@pytest.mark.parametrize("k", [2, 9])
+def test_states_that_are_not_finite_join_nothing_to_another_sample(value, row, k):
+    plan = gf.Schema({"a": 3, "b": 3}, [gf.Nearest("a", "b", k), gf.Nearest("b", "b", k), gf.Nearest("b", "a", k)])
+    rng = torch.Generator().manual_seed(0)
+    samples = [gf.Sample(str(n), {"a": torch.randn(n, 3, generator=rng), "b": torch.randn(2, 3, generator=rng)})
+               for n in (5, 3, 3)]  # fmt: skip
+    batch = gf.collate(samples, plan)
+    states = {kind: x.double() for kind, x in batch.nodes.items()}
+    whole = gf.lay(batch, plan, states)
+    states["a"] = states["a"].clone()
+    states["a"][row] = value
+    graph = gf.lay(batch, plan, states)
+    for laid, before in zip(graph.relations, whole.relations):
+        assert laid.pairs.shape == before.pairs.shape
+        assert graph.owners[laid.pairs[0]].equal(graph.owners[laid.pairs[1]])
+        bad, other = graph.owners[row], graph.owners[laid.pairs[1]]
+        assert laid.pairs[:, other != bad].equal(before.pairs[:, other != bad])
+
+
+def test_spans_that_share_the_least_that_numbers_tell_overlap():
+    rng = torch.Generator().manual_seed(0)
+    plan = gf.Schema(contract.KINDS, [gf.Overlap("image", "text"), gf.Overlap("text", "image")])
+    samples = []
+    for number in range(300):
+        first = 1000 * torch.rand(1, generator=rng).double()
+        middle = first + torch.rand(1, generator=rng).double()
+        spans = {"text": torch.stack([first, middle], 1),
+                 "image": torch.stack([middle.nextafter(first), middle + 1], 1)}  # fmt: skip
+        samples.append(gf.Sample(str(number), {"text": torch.zeros(1, 6), "image": torch.zeros(1, 4)}, spans=spans))
+    graph = contract.graph_of(samples, plan)
+    assert [laid.pairs.shape[1] for laid in graph.relations] == [300, 300]
+
+
+def test_whole_numbers_as_times_are_compared_as_they_are():
+    long = torch.tensor([[1_700_000_000, 1_700_000_015], [1_700_000_016, 1_700_000_020]])
+    one = gf.Sample("s", {"text": torch.zeros(2, 6)}, spans={"text": long})
+    plan = gf.Schema(contract.KINDS, [gf.Overlap("text", "text"), gf.Overlap("text", "image")])
+    assert not contract.graph_of([one], plan).relations[0].pairs.numel()
+    beside = gf.Sample("t", {"image": torch.zeros(1, 4)}, spans={"image": torch.tensor([[0.0, 1.0]])})
+    assert not contract.graph_of([one, beside], plan).relations[0].pairs.numel()
+
+
+@pytest.mark.parametrize(
+    ("scale", "away"), [(1, 0), (9, -1e16), (99, 1e17), (1e-3, 1e9), (1e10, 1e12), (1e307, 0), (1.7e308, 0)]
+)
+def test_times_of_any_size_meet_as_the_plain_loop_says(scale, away):
+    rng = torch.Generator().manual_seed(0)
+    plan = gf.Schema(contract.KINDS, [gf.Overlap("image", "text"), gf.Overlap("text", "text")])
+    for _ in range(40):
+        samples = []
+        for number in range(5):
+            ends = {k: torch.randint(-6, 7, (4, 2), generator=rng).sort(1).values.double() / 6 * scale + away
+                    for k in ("text", "image")}  # fmt: skip
+            samples.append(gf.Sample(str(number), {"text": torch.zeros(4, 6), "image": torch.zeros(4, 4)}, spans=ends))
+        graph, numbers = contract.graph_of(samples, plan), contract.row_numbers(samples, plan)
+        for laid, builder in zip(graph.relations, plan.edges):
+            expected = {(numbers[builder.source, place, a], numbers[builder.target, place, b])
+                        for place, one in enumerate(samples) for a, b in overlap(builder, one, {})}  # fmt: skip
+            assert sorted(map(tuple, laid.pairs.t().tolist())) == sorted(expected)
 
 
 def test_spans_without_end_never_reach_into_another_sample():
@@ -282,9 +373,11 @@ def test_spans_without_end_never_reach_into_another_sample():
 
 @pytest.mark.parametrize("at_once", [1, 40])
 def test_likeness_in_double_precision_goes_part_by_part(at_once, monkeypatch):
+    parts, sort = [], torch.Tensor.sort
     monkeypatch.setattr(likeness, "AT_ONCE", at_once)
-    test_neighbours_that_differ_less_than_single_precision_tells_are_chosen_as_in_double_precision()
-    test_nodes_of_zeros_are_like_all_others_alike()
+    monkeypatch.setattr(torch.Tensor, "sort", lambda x, **how: parts.append(len(x)) or sort(x, **how))
+    test_neighbours_that_differ_less_than_single_precision_tells_are_chosen_as_in_double_precision(1e-6)
+    assert max(parts) == max(1, at_once // 12)
 
 
 def test_the_nearest_of_very_many_are_those_of_double_precision():

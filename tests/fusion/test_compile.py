@@ -1,5 +1,7 @@
 """Graph layers under ``torch.compile``: one graph of operations, without a break."""
 
+from dataclasses import replace
+
 import contract
 import pytest
 import torch
@@ -36,8 +38,35 @@ def test_a_layer_compiles_without_a_break(name, backend):
         return [out.graph.x, out.vector, *torch.autograd.grad(out.vector.square().sum(), weights, allow_unused=True)]
 
     expected = run(fusion)  # lays the batch out, which is done once for all layers
+    compiles(fusion, backend, run, expected)
+
+
+def compiles(fusion, backend, run, expected):
+    """Without a break, to the same numbers."""
     torch.compiler.reset()
     counters.clear()
     assert_close(run(torch.compile(fusion, backend=backend)), expected)
     assert counters["stats"]["unique_graphs"] == 1
     assert not counters["graph_break"]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("name", ["hgt", "gat", "graph_transformer"])
+def test_what_was_laid_out_without_gradient_compiles_with_it(name):
+    torch.manual_seed(0)
+    graph = graph_of()
+    fusion = gf.FUSIONS[name](8, graph.schema, layers=1)
+
+    def run(module, graph):
+        out = module(graph)
+        return [out.graph.x, *torch.autograd.grad(out.vector.square().sum(), [*fusion.parameters()], allow_unused=True)]
+
+    expected = run(fusion, graph_of_same(graph))
+    with torch.no_grad():
+        fusion(graph)
+    compiles(fusion, "eager", lambda module: run(module, graph), expected)
+
+
+def graph_of_same(graph):
+    """The same graph, of which nothing is laid out."""
+    return replace(graph, laid_out={})
