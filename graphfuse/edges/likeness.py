@@ -93,9 +93,10 @@ class Compared(NamedTuple):
         # single precision is what it says unless the user lets products be made in less
         quick = torch.float32 if torch.get_float32_matmul_precision() == "highest" else torch.float64
         keys = Keys.of(quick, max(places.stop - places.start for places in there.columns.values()))
-        unit = _unit(x.to(quick, copy=True)).nan_to_num_()  # a state that is not finite is like nothing
         # one more column, 1 for a target and not 0 for a source that pads, puts those below all cosines
-        unit = torch.cat([unit, unit.new_ones(len(x), 1)], 1)
+        unit = x.new_ones(len(x), x.shape[1] + 1, dtype=quick)
+        torch.div(x.to(quick), _length(x.to(quick)), out=unit[:, :-1])
+        unit.nan_to_num_()  # a state that is not finite is like nothing
         told = unit.index_select(0, _to(there.row.ravel(), x)).unflatten(0, there.row.shape)
         told[..., -1] = _to(np.where(there.real, 0.0, -2.5), x)
         sizes = np.bincount(here.owner, minlength=len(graph)).tolist()
@@ -133,7 +134,8 @@ class Compared(NamedTuple):
         samples, many = owner.unique_consecutive(return_counts=True)  # targets stand sample after sample
         for sample, own in zip(samples.tolist(), row.split(many.tolist())):
             for some in own.split(max(1, AT_ONCE // size)):
-                target, source = (_unit(self.x[each].double()).nan_to_num_() for each in (some, sources[sample]))
+                states = (self.x[each].double() for each in (some, sources[sample]))
+                target, source = ((x / _length(x)).nan_to_num_() for x in states)
                 likeness = (target @ source.t()).round(decimals=DIGITS)
                 likeness.masked_fill_(~real[sample] | (sources[sample] == some[:, None]), -torch.inf)
                 best = likeness.sort(dim=1, descending=True, stable=True)
@@ -189,9 +191,9 @@ def in_order(x: Tensor) -> Tensor:
     return x
 
 
-def _unit(x: Tensor) -> Tensor:
-    """``x [.., d]``, which is changed, at length one."""
-    return x.div_(torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min_(1e-12))
+def _length(x: Tensor) -> Tensor:
+    """Of ``x [.., d]``, ``[.., 1]``; more than 0."""
+    return torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min_(1e-12)
 
 
 def _to(numbers: npt.NDArray, x: Tensor) -> Tensor:
