@@ -162,10 +162,10 @@ def _taken(plan: Plan, asked: Asked) -> list[Sequence[Tensor]]:
             plan.known[name] = _places(plan, [wanted[i] for i in own], heads)
         learns = torch.is_grad_enabled() and one.requires_grad
         every, rows = plan.known[name]
-        if learns and ("back", name) not in plan.known and not torch.compiler.is_compiling():
-            plan.known["back", name] = _back(plan, [wanted[i] for i in own], every, len(one), heads)
-        back = plan.known.get(("back", name))
-        got = take(one.reshape(len(one) * heads, -1), rows, blocks * len(own), back)
+        if learns and ("into", name) not in plan.known and not torch.compiler.is_compiling():
+            plan.known["into", name] = _into(plan, [wanted[i] for i in own], every, len(one), heads)
+        into, whole = plan.known.get(("into", name), ((), False))
+        got = take(one.reshape(len(one) * heads, -1), rows, blocks * len(own), into, whole)
         for n, i in enumerate(own):
             found[i] = [each.unflatten(0, (-1, heads)) for each in got[n * len(blocks) : (n + 1) * len(blocks)]]
     return found
@@ -182,15 +182,20 @@ def _places(plan: Plan, wanted: Sequence[tuple[Table, Places]], heads: int) -> t
     return every, list(torch.from_numpy(every).to(plan.back.device, non_blocking=True).split(sizes))
 
 
-def _back(plan: Plan, wanted: Sequence[tuple[Table, Places]], every: Ints, count: int, heads: int) -> Tensor | None:
-    """Where the gradient of each of ``count`` rows comes from, unless one stands at several places of ``every``."""
+def _into(
+    plan: Plan, wanted: Sequence[tuple[Table, Places]], every: Ints, count: int, heads: int
+) -> tuple[Sequence[Tensor], bool]:
+    """Of what was taken from ``count`` rows where its gradient goes, by bucket, and whether that is all rows.
+
+    Nothing where a row stands at several places.
+    """
     slots = [slot for table, _ in wanted for slot in zip(table.first, table.step)]
     if len(set(slots)) < len(slots):
-        return None
+        return (), False
     real = np.concatenate([places.real[_by_head(plan, places.sizes, heads)[0]] for _, places in wanted])
-    back = np.full(count * heads + 1, len(every))  # what pads writes to the last
-    back[np.where(real, every, count * heads)] = np.arange(len(every))
-    return torch.from_numpy(back[:-1]).to(plan.back.device, non_blocking=True)
+    sizes = [size * heads for _, places in wanted for size in places.sizes]
+    into = torch.from_numpy(np.where(real, every, count * heads)).to(plan.back.device, non_blocking=True)
+    return into.split(sizes), int(real.sum()) == count * heads
 
 
 def _by_head(plan: Plan, sizes: tuple[int, ...], heads: int) -> tuple[Ints, Ints]:

@@ -36,28 +36,27 @@ class Table:
 
 class _Take(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, table: Tensor, back: Tensor | None, blocks: Sequence[int], *rows: Tensor
+    def forward(ctx: Any, table: Tensor, into: Sequence[Tensor], whole: bool, blocks: Sequence[int], *rows: Tensor
                 ) -> tuple[Tensor, ...]:  # fmt: skip
-        ctx.save_for_backward(back, *(rows if back is None else ()))
-        ctx.shape = table.shape
+        ctx.save_for_backward(*(into or rows))
+        ctx.once, ctx.whole, ctx.shape = bool(into), whole, table.shape
         return tuple(table.index_select(0, each).view(n, -1, table.shape[1]) for each, n in zip(rows, blocks))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        back, *taken = ctx.saved_tensors
-        nothing, flat = grads[0].new_zeros(1, *ctx.shape[1:]), [grad.flatten(0, 1) for grad in grads]
-        if back is not None:
-            total = torch.cat([*flat, nothing]).index_select(0, back)
-        else:
-            total = nothing.expand(ctx.shape).contiguous()
-            for rows, grad in zip(taken, flat):
-                total.index_add_(0, rows, grad)
-        return (total, *[None] * (2 + len(grads)))
+        count, width = ctx.shape
+        total = (grads[0].new_empty if ctx.whole else grads[0].new_zeros)(count + 1, width)
+        for rows, grad in zip(ctx.saved_tensors, grads):
+            if ctx.once:
+                total.index_copy_(0, rows, grad.flatten(0, 1))
+            else:
+                total.index_add_(0, rows, grad.flatten(0, 1))
+        return (total[:-1], *[None] * (3 + len(grads)))
 
 
 def take(
-    table: Tensor, rows: Sequence[Tensor], blocks: Sequence[int], back: Tensor | None = None
+    table: Tensor, rows: Sequence[Tensor], blocks: Sequence[int], into: Sequence[Tensor] = (), whole: bool = False
 ) -> tuple[Tensor, ...]:
     """Rows of a table in blocks: ``[n, m, d]`` by each ``int64 [n * m]``.
 
@@ -65,10 +64,11 @@ def take(
         table: ``[t, d]``.
         rows: Which.
         blocks: How many each is parted into.
-        back: Where the one gradient of each row of the table comes from, counted over all ``rows`` end to end, or the
-            number after the last if it has none; ``int64 [t]``. Left out where a row may be taken twice.
+        into: Where the gradient of each goes: as ``rows``, but ``t`` where a place pads. Left out where a row may be
+            taken twice.
+        whole: Whether every row of the table is in ``into``.
     """
-    return _Take.apply(table, back, blocks, *rows)
+    return _Take.apply(table, tuple(into), whole, blocks, *rows)
 
 
 class _Put(torch.autograd.Function):
