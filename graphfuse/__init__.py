@@ -27,16 +27,31 @@ _HOMES = {
     "graphfuse.heads": ("HEADS",),
     "graphfuse.kg": ("KnowledgeGraph", "Link", "Subgraph"),
     "graphfuse.model": ("FusionModel", "Output"),
+    "graphfuse.rules": ("RuleSet",),
     "graphfuse.training": ("Comparison", "History", "compare", "evaluate", "fit"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_ROOMS = ("core", "edges", "encoders", "explain", "fusion", "heads", "kg", "report", "study", "tables", "testing",
-          "training")  # fmt: skip
+_ROOMS = ("core", "edges", "encoders", "explain", "fusion", "heads", "kg", "report", "rules", "study", "tables",
+          "testing", "training")  # fmt: skip
 
 __all__ = sorted([*_HOME, *_ROOMS])
 
 if TYPE_CHECKING:
-    from graphfuse import core, edges, encoders, explain, fusion, heads, kg, report, study, tables, testing, training
+    from graphfuse import (
+        core,
+        edges,
+        encoders,
+        explain,
+        fusion,
+        heads,
+        kg,
+        report,
+        rules,
+        study,
+        tables,
+        testing,
+        training,
+    )
     from graphfuse.core.answer import Answer
     from graphfuse.core.attention import attend
     from graphfuse.core.collate import collate
@@ -55,6 +70,7 @@ if TYPE_CHECKING:
     from graphfuse.heads import HEADS
     from graphfuse.kg import KnowledgeGraph, Link, Subgraph
     from graphfuse.model import FusionModel, Output
+    from graphfuse.rules import RuleSet
     from graphfuse.training import Comparison, History, compare, evaluate, fit
 
 

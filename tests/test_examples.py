@@ -35,6 +35,11 @@ SHOWN = {
         r"loudest +(1\.00|0\.9\d)",
         r"concat +0\.[3-7]\d",
     ],
+    "09_rules.py": [
+        "8 of 64 answers satisfy all rules",
+        r"without +all labels right: 0\.[45]\d+, answers that break a rule: [1-9]\d+ of 2000",
+        r"with rules all labels right: 0\.[5-7]\d+, answers that break a rule: 0 of 2000",
+    ],
 }
 
 

@@ -1,0 +1,153 @@
+"""Hard rules made ready once: parted into components, each with the method that answers it exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+import torch
+from torch import Tensor
+
+from graphfuse.rules.count import Counted
+from graphfuse.rules.diagram import Budget, TooLargeError, build, parted
+from graphfuse.rules.exact import Layered, Method
+from graphfuse.rules.normal import Clause, Tree, clauses_of, labels_in, shortened
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """Some constraints over ``count`` labels.
+
+    Attributes:
+        methods: One a component; labels of none are free.
+        clauses: What has to hold, by how many literals: places in the true labels and then the false ones, ``[C, m]``.
+        trees: What has to hold beside them.
+    """
+
+    count: int
+    methods: tuple[Method, ...]
+    clauses: tuple[Tensor, ...]
+    trees: tuple[Tree, ...]
+
+    @classmethod
+    def of(cls, constraints: Iterable[Tree], count: int, budget: Budget) -> Compiled | set[int]:
+        """All that have to hold at once, or the labels of a component in which they cannot.
+
+        A component that cannot hold is found also where another one takes more than the budget.
+
+        Raises:
+            TooLargeError: A component takes more than the budget, and none is known not to hold.
+        """
+        clauses, trees = parts_of(constraints)
+        if frozenset() in clauses:
+            return set()
+        root = parted([*([abs(literal) - 1 for literal in clause] for clause in clauses), *map(labels_in, trees)])
+        own: dict[int, tuple[list[Clause], list[Tree]]] = {label: ([], []) for label in sorted(set(root.values()))}
+        for clause in clauses:
+            own[root[abs(next(iter(clause))) - 1]][0].append(clause)
+        for tree in trees:
+            own[root[next(labels_in(tree))]][1].append(tree)
+        methods, large = list[Method](), False
+        for first, (some, rest) in sorted(own.items(), key=lambda each: len(each[1][0]) + len(each[1][1])):
+            try:
+                method = _method(some, rest, budget)
+            except TooLargeError:
+                large = True
+                continue
+            if method is None:
+                return {label for label in root if root[label] == first}
+            methods.append(method)
+        if large:
+            raise TooLargeError
+        widths: dict[int, list[list[int]]] = {}
+        for clause in clauses:
+            widths.setdefault(len(clause), []).append([_place(literal, count) for literal in sorted(clause)])
+        with torch.inference_mode(False):  # as what is made under it could not be used in training
+            return cls(count, tuple(methods), tuple(map(torch.tensor, widths.values())), tuple(trees))
+
+    def holds(self, answers: Tensor) -> Tensor:
+        """Whether answers ``bool [B, L]`` satisfy all of it, ``bool [B]``: by looking at them, not by how they came."""
+        both, good = torch.cat([answers, ~answers], 1), answers.new_ones(len(answers))
+        for literals in self.clauses:
+            good &= both[:, literals.to(both.device)].any(2).all(1)
+        for tree in self.trees:
+            good &= truth(tree, answers)
+        return good
+
+
+def _method(clauses: Sequence[Clause], trees: Sequence[Tree], budget: Budget) -> Method | None:
+    if not clauses and len(trees) == 1 and trees[0][0] == "count":
+        _, parts, low, high = trees[0]
+        if all(isinstance(part, int) for part in parts) and len(set(map(abs, parts))) == len(parts):
+            return Counted(tuple(abs(part) - 1 for part in parts), tuple(part > 0 for part in parts), low, high)
+    diagram = build(clauses, trees, budget)
+    return None if diagram is None else Layered.of(diagram)
+
+
+def parts_of(constraints: Iterable[Tree]) -> tuple[list[Clause], list[Tree]]:
+    """Clauses, none of which another implies, and what is none."""
+    clauses, trees = list[Clause](), dict[Tree, None]()
+    waiting = list(constraints)
+    while waiting:
+        tree = waiting.pop()
+        own = clauses_of(tree)
+        if own is not None:
+            clauses += own
+        elif isinstance(tree, tuple) and tree[0] == "and":
+            waiting += tree[1]
+        else:
+            trees[tree] = None
+    return shortened(clauses), list(trees)
+
+
+def truth(tree: Tree, answers: Tensor) -> Tensor:
+    """Whether a tree is true, ``bool [B, L] -> bool [B]``."""
+    if isinstance(tree, bool):
+        return answers.new_full((len(answers),), tree)
+    if isinstance(tree, int):
+        return answers[:, tree - 1] if tree > 0 else ~answers[:, -tree - 1]
+    parts = torch.stack([truth(part, answers) for part in tree[1]])
+    if tree[0] == "count":
+        many = parts.sum(0)
+        return (many >= tree[2]) & (many <= tree[3])
+    if tree[0] == "iff":
+        return parts[0] == parts[1]
+    return ~parts[0] if tree[0] == "not" else parts.all(0) if tree[0] == "and" else parts.any(0)
+
+
+def _place(literal: int, count: int) -> int:
+    return literal - 1 if literal > 0 else count - literal - 1
+
+
+def contradiction(constraints: Sequence[Tree], among: set[int], count: int, budget: Budget) -> list[int]:
+    """The places of constraints that cannot hold at once, of which none can be left out.
+
+    Ever smaller runs of them are left out, as long as the rest cannot hold either; what is beyond the budget stays.
+
+    Args:
+        constraints: All.
+        among: Labels among which they cannot hold; empty if one is false by itself.
+        count: Of all labels.
+        budget: What one trial may take.
+    """
+    kept = [place for place, tree in enumerate(constraints) if not among or not among.isdisjoint(labels_in(tree))]
+    run, until = max(1, len(kept) // 2), monotonic() + budget.seconds
+
+    def impossible(some: Sequence[int]) -> bool:
+        try:
+            return isinstance(Compiled.of([constraints[place] for place in some], count, budget), set)
+        except TooLargeError:
+            return False
+
+    while True:
+        at = 0
+        while at < len(kept) and monotonic() < until:
+            fewer = kept[:at] + kept[at + run :]
+            if impossible(fewer):
+                kept = fewer
+            else:
+                at += run
+        if run == 1 or monotonic() > until:
+            return kept
+        run //= 2

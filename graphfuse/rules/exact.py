@@ -1,0 +1,190 @@
+"""Exact answers over independent outputs that have to satisfy constraints: best assignment, total, marginals.
+
+All in float64, over ``[n, B]``: label after label, a row of the batch in each column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphfuse.rules.diagram import Diagram
+
+NEVER, LEAST = -1e30, -1e25
+"""Stands for the logarithm of 0: sums of it stay finite, so gradients do; and the least that is none."""
+
+
+class Method(Protocol):
+    """How the labels of one component are answered exactly."""
+
+    @property
+    def name(self) -> str:
+        """Its name, for people."""
+        ...
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The places of the labels, ``n`` of them."""
+        ...
+
+    def total(self, off: Tensor, on: Tensor) -> Tensor:
+        """The logarithm of the summed weights of all that is allowed, ``[B]``.
+
+        ``off`` and ``on``, ``[n, B]``: the logarithm of each label's weight where it is false, and where it is true.
+        """
+        ...
+
+    def best(self, off: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
+        """The heaviest that is allowed, ``bool [n, B]``, and the logarithm of its weight ``[B]``."""
+        ...
+
+    def models(self) -> int:
+        """How many are allowed."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Layered:
+    """Over a decision diagram, layer after layer.
+
+    Attributes:
+        labels: What each layer decides.
+        follows: Of each node of each layer the next one if the label is false, then if it is true: ``[2, W + 1]``. The
+            last of each layer leads nowhere.
+        count: How many assignments are allowed.
+    """
+
+    labels: tuple[int, ...]
+    follows: tuple[Tensor, ...]
+    count: int
+    name: str = "decision diagram"
+
+    @classmethod
+    def of(cls, diagram: Diagram) -> Layered:
+        """Of a diagram."""
+        widths = [*(len(own) for own in diagram.false[1:]), 1]
+        follows = [np.stack([np.append(false, width), np.append(true, width)])
+                   for false, true, width in zip(diagram.false, diagram.true, widths)]  # fmt: skip
+        with torch.inference_mode(False):  # what is made under it could not be used in training
+            return cls(diagram.order, tuple(map(torch.from_numpy, follows)), diagram.models())
+
+    def total(self, off: Tensor, on: Tensor) -> Tensor:
+        """By sums from the last layer up; its gradient by what flows down from the first."""
+        total: Tensor = _Total.apply(self, off, on)
+        return total
+
+    def plainly(self, off: Tensor, on: Tensor) -> Tensor:
+        """The same in operations that can be differentiated again and again."""
+        value = _ends(off)
+        for layer in reversed(range(len(self.labels))):
+            false, true = self._following(value, layer)
+            value = either(false + off[layer], true + on[layer])
+        return value[0]
+
+    def best(self, off: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
+        """By maxima from the last layer up, then down along what was larger; of equals false is taken."""
+        value, larger = _ends(off), list[Tensor]()
+        for layer in reversed(range(len(self.labels))):
+            false, true = self._following(value, layer)
+            false, true = false + off[layer], true + on[layer]
+            larger.append(true > false)
+            value = torch.maximum(false, true)
+        node, row = torch.zeros_like(value[0], dtype=torch.long), torch.arange(value.shape[1], device=value.device)
+        chosen = []
+        for follows, each in zip(self.follows, reversed(larger)):
+            chosen.append(each[node, row])
+            node = follows.to(node.device)[chosen[-1].long(), node]
+        return torch.stack(chosen), value[0]
+
+    def models(self) -> int:
+        """Found with the diagram."""
+        return self.count
+
+    def _following(self, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        follows = self.follows[layer].to(value.device)
+        false, true = value.index_select(0, follows.flatten()).unflatten(0, follows.shape).unbind()
+        return false, true
+
+
+class _Total(torch.autograd.Function):
+    """A few operations a layer, of small tensors: what autograd would keep of each costs more than the operation."""
+
+    @staticmethod
+    def forward(ctx: Any, diagram: Layered, off: Tensor, on: Tensor) -> Tensor:
+        ctx.save_for_backward(off, on)
+        ctx.diagram, ctx.sides = diagram, list[Tensor]()
+        weight, value = torch.stack([off, on], 1)[:, :, None], _ends(off)  # [n, 2, 1, B], [W + 1, B]
+        for follows, own in zip(reversed(diagram.follows), reversed(weight.unbind())):
+            both = value.index_select(0, follows.to(off.device).view(-1)).unflatten(0, follows.shape).add_(own)
+            value = torch.logaddexp(both[0], both[1])
+            ctx.sides.append(both)
+        return value[0]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        off, on = ctx.saved_tensors
+        if torch.is_grad_enabled():  # of which a gradient is wanted too
+            return None, *torch.autograd.grad(ctx.diagram.plainly(off, on), (off, on), grad, create_graph=True)
+        flow, found, sides = grad[None], list[Tensor](), ctx.sides[::-1]
+        widths = [*(both.shape[1] for both in sides[1:]), 2]
+        for follows, both, width in zip(ctx.diagram.follows, sides, widths):
+            true = flow * (both[1, : len(flow)] - both[0, : len(flow)]).sigmoid_()
+            parted = torch.stack([flow - true, true])  # [2, W, B]
+            found.append(parted.sum(1))
+            into = follows[:, : len(flow)].to(off.device).reshape(-1)
+            flow = off.new_zeros(width, off.shape[1]).index_add_(0, into, parted.flatten(0, 1))
+        return None, *torch.stack(found, 1).unbind()
+
+
+class _Either(torch.autograd.Function):
+    """torch's own has no second derivative where one side is :data:`NEVER`."""
+
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
+        ctx.save_for_backward(left, right)
+        return torch.logaddexp(left, right)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = ctx.saved_tensors
+        share = (left - right).sigmoid()
+        return grad * share, grad * (1 - share)
+
+
+def either(left: Tensor, right: Tensor) -> Tensor:
+    """``log(exp(left) + exp(right))``."""
+    found: Tensor = _Either.apply(left, right)
+    return found
+
+
+def _ends(like: Tensor) -> Tensor:
+    """What the node after the last layer is worth, and what leads nowhere, ``[2, B]``."""
+    return like.new_tensor([[0.0], [NEVER]]).expand(2, like.shape[1])
+
+
+def weights(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Logarithms of the probabilities of false and true, by logits ``[B, n] -> [n, B]`` each; infinite is evidence."""
+    x = logits.t().double()
+    off, on = (torch.nn.functional.logsigmoid(each).clamp(min=LEAST) for each in (-x, x))
+    return off.masked_fill(x == torch.inf, NEVER), on.masked_fill(x == -torch.inf, NEVER)
+
+
+def odds(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """As :func:`weights` up to a factor a row: what a label says by itself weighs 1, what it does not by its logit.
+
+    So nothing small is lost beside a large logit that is followed.
+    """
+    x = logits.t().double()
+    off, on = ((-each.clamp(min=0)).clamp(min=LEAST) for each in (x, -x))
+    return off.masked_fill(x == torch.inf, NEVER), on.masked_fill(x == -torch.inf, NEVER)
+
+
+def impossible(value: Tensor) -> Sequence[int]:
+    """Rows whose evidence allows nothing."""
+    rows: list[int] = (value < NEVER / 2).nonzero()[:, 0].tolist()
+    return rows
