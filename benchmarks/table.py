@@ -27,7 +27,7 @@ designed, those of the other seeds were not, see [demo.md](demo.md). `seconds` a
 work shared; alone it takes about half."""
 BATCHING = """\
 Building one batch of 32 samples (kinds of about 20, 49, 30 and 10 nodes, all 16 ordered pairs of kinds) from features,
-against one `HeteroData` a sample and PyG's `Batch`; the least time of runs in turn in one process, edges compared one
+against one `HeteroData` a sample and PyG's `Batch`; medians of runs in turn in one process, edges compared one
 by one in the same run, mean ± standard deviation over draws. `complete` lists no edges, `listed` does, `nearest` are
 the 8 most like by cosine, `overlap` those whose spans overlap."""
 QUESTIONS = """\
