@@ -99,19 +99,25 @@ class Not(Expression):
 
 
 @dataclass(frozen=True)
-class And(Expression):
-    """All of its parts."""
+class _Joined(Expression):
+    """Several parts that one sign joins."""
 
     parts: tuple[Expression, ...]
-    binds: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         if not self.parts:
-            raise InputError("And: there is nothing to join.")
+            raise InputError(f"{type(self).__name__}: there is nothing to join.")
 
     def children(self) -> tuple[Expression, ...]:
         """The parts."""
         return self.parts
+
+
+@dataclass(frozen=True)
+class And(_Joined):
+    """All of its parts."""
+
+    binds: ClassVar[int] = 4
 
     def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
         """Where all parts do."""
@@ -122,19 +128,10 @@ class And(Expression):
 
 
 @dataclass(frozen=True)
-class Or(Expression):
+class Or(_Joined):
     """One of its parts or more."""
 
-    parts: tuple[Expression, ...]
     binds: ClassVar[int] = 3
-
-    def __post_init__(self) -> None:
-        if not self.parts:
-            raise InputError("Or: there is nothing to join.")
-
-    def children(self) -> tuple[Expression, ...]:
-        """The parts."""
-        return self.parts
 
     def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
         """Where a part does."""
