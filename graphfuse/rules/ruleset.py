@@ -18,8 +18,10 @@ from graphfuse.core.errors import InputError
 from graphfuse.rules.compiled import Compiled, contradiction
 from graphfuse.rules.diagram import Budget, TooLargeError
 from graphfuse.rules.exact import impossible, odds, weights
+from graphfuse.rules.explain import Explanation, explain
 from graphfuse.rules.forms import FORMS, subsumed
 from graphfuse.rules.language import DEPTH, Rule, parse
+from graphfuse.rules.margin import Margins
 from graphfuse.rules.normal import Tree, tree_of
 from graphfuse.rules.redundant import redundant
 
@@ -259,11 +261,26 @@ class RuleSet:
             return answers.new_zeros(len(answers), 0, dtype=torch.bool)
         return ~torch.stack([rule.says.holds(facts) for rule in self.rules], 1)
 
+    def explain(self, logits: Tensor) -> Explanation:
+        """What :meth:`answer` changes in the raw scores of one sample, for which rules and at what cost, and how near
+        each rule, hard or soft, is to being broken or to holding.
+
+        Shape: ``logits [L]`` or ``[1, L]``.
+
+        Raises:
+            InputError: As :meth:`answer`, or there are several rows.
+        """
+        return explain(self, logits)
+
     def allowed(self) -> int:
         """How many assignments of the labels satisfy every hard rule."""
         joined = {label for method in self._compiled.methods for label in method.labels}
         free: int = 2 ** (len(self.labels) - len(joined))
         return math.prod((method.models() for method in self._compiled.methods), start=free)
+
+    @cached_property
+    def _margins(self) -> Margins:
+        return Margins(len(self.labels))
 
     @cached_property
     def _apart(self) -> tuple[Compiled, ...]:
