@@ -19,6 +19,9 @@ from graphfuse.rules.expression import Count, Expression, Iff, Implies, Label, N
 
 DEPTH, LENGTH, PARTS = 100, 2_000_000, 10_000
 """How deep brackets may stand in one another, how many characters a text may have, and a rule atoms."""
+SAID = 600
+"""How many characters of what is wrong an error says."""
+HALF = re.compile(r"[\ud800-\udfff]")
 TOKEN = re.compile(
     r'(?P<space>[ \t\r\f\v\u00a0]+|\#[^\n]*)|(?P<line>\n)|(?P<name>[^\W\d]\w*)|(?P<quoted>"(?:[^"\\\n]|\\.)*")'
     r"|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<sign><->|->|[|&~():,])|(?P<other>.)"
@@ -105,6 +108,8 @@ class _Reader:
                 continue
             if token.kind == "other":
                 self.fail(f"{token.text!r} has no meaning in a rule", token)
+            if token.kind == "quoted" and HALF.search(token.text):
+                self.fail("a name has half of a character, a lone surrogate, which no file can be written with", token)
             self.here = token
             break
         return self.last
@@ -119,9 +124,11 @@ class _Reader:
         """Raises ``InputError`` at a token, with its line."""
         at = at or self.here
         name = f"{self.source}:{at.line}:{at.column}" if self.source else f"Line {at.line}, column {at.column}"
-        line = self.lines[at.line - 1].rstrip()
-        shown = f" In: {line.strip()[:80]}" if line.strip() else ""
-        raise InputError(f"{name}: {what}.{shown}")
+        line = self.lines[at.line - 1].strip()
+        shown = f" In: {line[:80]}" if line else ""
+        if len(what) > SAID:  # a name or a number of very many characters
+            what = f"{what[: SAID // 2]} .. {what[-SAID // 2 :]}"
+        raise InputError(f"{name}: {what}.{shown}".encode(errors="backslashreplace").decode())
 
     def expect(self, text: str, why: str) -> _Token:
         """The token ``text``, which must stand here."""
@@ -246,7 +253,7 @@ class _Reader:
 def _plain(token: _Token) -> str:
     if token.kind != "quoted":
         return token.text
-    return re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], token.text[1:-1])
+    return re.sub(r"\\(.)", lambda found: {"n": "\n", "r": "\r"}.get(found[1], found[1]), token.text[1:-1])
 
 
 def _tokens(text: str) -> Iterator[_Token]:

@@ -20,7 +20,7 @@ from graphfuse.rules.diagram import Budget, TooLargeError
 from graphfuse.rules.exact import impossible, odds, weights
 from graphfuse.rules.explain import Explanation, explain
 from graphfuse.rules.forms import FORMS, subsumed
-from graphfuse.rules.language import DEPTH, Rule, parse
+from graphfuse.rules.language import DEPTH, PARTS, Rule, parse
 from graphfuse.rules.margin import Margins
 from graphfuse.rules.normal import Tree, tree_of
 from graphfuse.rules.redundant import redundant
@@ -62,6 +62,8 @@ class RuleSet:
             names.add(rule.name)
             if rule.says.depth() > DEPTH:
                 raise InputError(f"{self._at(rule)}: rule {rule.name!r} is more than {DEPTH} deep.")
+            if rule.says.size() > 2 * PARTS:  # of text: atoms, and as many signs at most
+                raise InputError(f"{self._at(rule)}: rule {rule.name!r} has more than {2 * PARTS} parts.")
             if rule.weight is not None and not 0 <= rule.weight < math.inf:
                 raise InputError(f"{self._at(rule)}: rule {rule.name!r} weighs {rule.weight}; it must be 0 or more.")
             for label in rule.says.labels():
