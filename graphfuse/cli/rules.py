@@ -72,7 +72,7 @@ def check(
         import json as writer
 
         for each in (found, *found["components"]):
-            each["allowed"] = each["allowed"] if each["allowed"] < 10**DIGITS else None
+            each["allowed"] = each["allowed"] if (each["allowed"] or 0) < 10**DIGITS else None
         print(writer.dumps(found, ensure_ascii=False, indent=2))
     else:
         print("\n".join(_lines(found)))
@@ -103,23 +103,28 @@ def _names(said: str | None) -> list[str] | None:
 def _overview(read: RuleSet, file: Path, said: list[str]) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from graphfuse.core.errors import InputError
     from graphfuse.rules.overview import components
 
     joined = components(read)
+    try:
+        allowed: int | None = read.allowed()
+    except InputError:  # that depends on what is observed
+        allowed = None
     inside = {label for each in joined for label in each.labels}
     return {
         "file": str(file), "rules": len(read.rules), "hard": sum(rule.hard for rule in read.rules),
         "labels": list(read.labels), "warnings": said, "components": [asdict(each) for each in joined],
         "free": [label for label in read.labels if label not in inside], "satisfiable": True,
-        "allowed": read.allowed(),
+        "allowed": allowed,
     }  # fmt: skip
 
 
 def _counted(read: RuleSet, table: Path, column: str | None, separator: str) -> dict[str, Any]:
-    """How often rules speak in the rows of a table, and which rows break them."""
+    """How often rules speak in the rows of a table, and which rows break them; of labels, not of what is observed."""
     import torch
 
-    from graphfuse.rules.overview import support
+    from graphfuse.rules.overview import counts
     from graphfuse.tables.labels import marked, named
     from graphfuse.tables.read import read_table
 
@@ -130,16 +135,17 @@ def _counted(read: RuleSet, table: Path, column: str | None, separator: str) -> 
         (marked(frame, read.labels), None) if column is None else named(frame, read.labels, column, separator)
     )
     answers = torch.tensor(rows, dtype=torch.bool).view(len(rows), len(read.labels))
-    broken = read.violations(answers)
-    hard = torch.tensor([rule.hard for rule in read.rules], dtype=torch.bool)
-    first = [frame.rows[int(own.int().argmax())].name if own.any() else None for own in broken.unbind(1)]
+    breaking, told = torch.zeros(len(rows), dtype=torch.bool), []
+    for rule, count in zip(read.rules, counts(read, answers)):
+        row: dict[str, Any] = {"name": rule.name, "hard": rule.hard, "support": None, "broken": None, "first": None}
+        if count is not None:
+            breaking |= count.broken & rule.hard
+            first = frame.rows[int(count.broken.int().argmax())].name if count.broken.any() else None
+            row |= {"support": count.support, "broken": int(count.broken.sum()), "first": first}
+        told.append(row)
     never = [label for label, own in zip(read.labels, answers.unbind(1)) if not own.any()]
-    return {
-        "file": str(table), "rows": len(rows), "breaking": int(broken[:, hard].any(1).sum()), "never": never,
-        "other": dict(unknown.most_common()) if unknown else {},
-        "rules": [{"name": rule.name, "hard": rule.hard, "support": times, "broken": int(own.sum()), "first": place}
-                  for rule, times, own, place in zip(read.rules, support(read, answers), broken.unbind(1), first)],
-    }  # fmt: skip
+    return {"file": str(table), "rows": len(rows), "breaking": int(breaking.sum()), "never": never,
+            "other": dict(unknown.most_common()) if unknown else {}, "rules": told}  # fmt: skip
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
@@ -156,7 +162,10 @@ def _lines(found: dict[str, Any]) -> list[str]:
         })]  # fmt: skip
     if found["free"]:
         lines.append(f"in no hard rule: {_cut(found['free'])}")
-    lines.append(f"satisfiable: {_number(found['allowed'])} of {_number(2**many)} label sets are allowed")
+    allowed = "satisfiable; how many label sets are allowed depends on what is observed"
+    if found["allowed"] is not None:
+        allowed = f"satisfiable: {_number(found['allowed'])} of {_number(2**many)} label sets are allowed"
+    lines.append(allowed)
     return [*lines, *(_told(found["table"]) if "table" in found else [])]
 
 
@@ -169,8 +178,8 @@ def _told(table: dict[str, Any]) -> list[str]:
         lines += _table({
             "rule": [quoted(each["name"]) for each in rules],
             "kind": ["hard" if each["hard"] else "soft" for each in rules],
-            "support": ["-" if each["support"] is None else f"{each['support']:,}" for each in rules],
-            "broken": [f"{each['broken']:,}" for each in rules], "first in": [each["first"] or "" for each in rules],
+            **{name: ["-" if each[name] is None else f"{each[name]:,}" for each in rules]
+               for name in ("support", "broken")}, "first in": [each["first"] or "" for each in rules],
         })  # fmt: skip
     if idle := [each["name"] for each in rules if each["support"] == 0]:
         lines.append(f"warning: in no row is the left side true of: {_cut(idle)}")

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from graphfuse.core.errors import InputError
+from graphfuse.rules.compiled import truth
 from graphfuse.rules.expression import quoted
 
 if TYPE_CHECKING:
+    from graphfuse.rules.facts import Facts
     from graphfuse.rules.ruleset import RuleSet
 
 NEAREST = 5
@@ -69,7 +71,7 @@ class Explanation:
         answer: The labels that are true in it.
         flipped: What differs from the raw scores, the dearest first.
         cost: The sum of their ``|logit|``: how much less the answer weighs, in logarithms, than the raw scores.
-        rules: Of each rule what becomes of it, in the order of the rule set.
+        rules: Of each rule what becomes of it, in the order of the rule set, without those that join rows.
     """
 
     answer: tuple[str, ...]
@@ -101,18 +103,21 @@ class Explanation:
         return "\n".join([*lines, *([f"  and {more:,} more that hold, further from being broken"] if more else [])])
 
 
-def explain(rules: RuleSet, logits: Tensor) -> Explanation:
+def explain(rules: RuleSet, logits: Tensor, graph: Facts | None) -> Explanation:
     """As :meth:`graphfuse.rules.RuleSet.explain`."""
     if logits.ndim == 2 and len(logits) != 1:
         raise InputError(f"Logits are {list(logits.shape)}; one row is explained at a time, such as logits[0].")
     logits = logits.detach() if logits.ndim == 2 else logits.detach()[None]
-    answer, raw = rules.answer(logits), logits > 0
+    answer, given = rules.answer(logits, graph), rules._given(logits, graph)  # [1, L], and with what is measured
+    raw = given > 0
+    answer = torch.cat([answer, raw[:, len(rules.labels) :]], 1)
     places = (answer != raw)[0].nonzero()[:, 0].tolist()
     undone = answer.repeat(len(places), 1)  # [F, L]: in each row one change is taken back
     undone[range(len(places)), places] = raw[0, places]
-    broken = rules.violations(torch.cat([raw, answer, undone])).t().tolist()  # [R][2 + F]
-    hard = [(rule.name, own) for rule, own in zip(rules.rules, broken) if rule.hard]
-    row, until = logits[0].double().tolist(), monotonic() + rules.budget.seconds
+    worlds = torch.cat([raw, answer, undone])
+    broken = {place: (~truth(tree, worlds)).tolist() for place, tree in rules._trees.items()}  # [2 + F] each
+    hard = [(rules.rules[place].name, own) for place, own in broken.items() if rules.rules[place].hard]
+    row, until = given[0].double().tolist(), monotonic() + rules.budget.seconds
     flipped = [
         Flip(rules.labels[place], row[place], row[place] > 0, row[place] <= 0,
              tuple(name for name, own in hard if own[at])) for at, place in enumerate(places, 2)
@@ -121,8 +126,8 @@ def explain(rules: RuleSet, logits: Tensor) -> Explanation:
         tuple(label for label, true in zip(rules.labels, answer[0].tolist()) if true),
         tuple(sorted(flipped, key=lambda each: -abs(each.logit))),
         math.fsum(abs(each.logit) for each in flipped),
-        tuple(RuleResult(rule.name, rule.hard, own[0], own[1], rules._margins.of(tree, row, until))
-              for rule, tree, own in zip(rules.rules, rules._trees, broken)),
+        tuple(RuleResult(rules.rules[place].name, rules.rules[place].hard, own[0], own[1],
+                         rules._margins.of(rules._trees[place], row, until)) for place, own in broken.items()),
     )  # fmt: skip
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import reduce
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 from graphfuse.core.errors import InputError
+
+if TYPE_CHECKING:
+    from graphfuse.rules.atoms import Atom
 
 PLAIN = re.compile(r"[^\W\d]\w*")
 """A name that needs no quotes."""
@@ -41,13 +40,17 @@ class Expression:
         """The parts that it is made of."""
         return ()
 
-    def labels(self) -> Iterator[str]:
-        """The labels it speaks of, each as often as it does."""
+    def atoms(self) -> Iterator[Atom]:
+        """What it speaks of, each as often as it does."""
         for part in self.children():
-            yield from part.labels()
+            yield from part.atoms()
+
+    def each(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The same with other atoms."""
+        raise NotImplementedError
 
     def depth(self) -> int:
-        """How many parts stand in one another above the labels."""
+        """How many parts stand in one another above the atoms."""
         level, deep = {id(self): self}, 0
         while level:  # a part that stands in several places is looked at once
             level, deep = {id(part): part for each in level.values() for part in each.children()}, deep + 1
@@ -64,30 +67,8 @@ class Expression:
 
         return counted(self)
 
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Whether it is true, by label ``bool [B] -> bool [B]``."""
-        raise NotImplementedError
-
     def _within(self, binds: int) -> str:
         return f"({self})" if self.binds < binds else str(self)
-
-
-@dataclass(frozen=True)
-class Label(Expression):
-    """One named fact."""
-
-    name: str
-
-    def labels(self) -> Iterator[str]:
-        """Itself."""
-        yield self.name
-
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Its own truth."""
-        return facts[self.name]
-
-    def __str__(self) -> str:
-        return quoted(self.name)
 
 
 @dataclass(frozen=True)
@@ -101,9 +82,9 @@ class Not(Expression):
         """The one part."""
         return (self.of,)
 
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Where the part does not."""
-        return ~self.of.holds(facts)
+    def each(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The same with other atoms."""
+        return Not(self.of.each(change))
 
     def __str__(self) -> str:
         return f"~{self.of._within(self.binds)}"
@@ -123,16 +104,16 @@ class _Joined(Expression):
         """The parts."""
         return self.parts
 
+    def each(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The same with other atoms."""
+        return replace(self, parts=tuple(part.each(change) for part in self.parts))
+
 
 @dataclass(frozen=True)
 class And(_Joined):
     """All of its parts."""
 
     binds: ClassVar[int] = 4
-
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Where all parts do."""
-        return reduce(torch.logical_and, (part.holds(facts) for part in self.parts))
 
     def __str__(self) -> str:
         return " & ".join(part._within(self.binds + 1) for part in self.parts)
@@ -143,10 +124,6 @@ class Or(_Joined):
     """One of its parts or more."""
 
     binds: ClassVar[int] = 3
-
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Where a part does."""
-        return reduce(torch.logical_or, (part.holds(facts) for part in self.parts))
 
     def __str__(self) -> str:
         return " | ".join(part._within(self.binds + 1) for part in self.parts)
@@ -164,9 +141,9 @@ class Implies(Expression):
         """Both sides."""
         return self.left, self.right
 
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Where the left side does not or the right side does."""
-        return ~self.left.holds(facts) | self.right.holds(facts)
+    def each(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The same with other atoms."""
+        return replace(self, left=self.left.each(change), right=self.right.each(change))
 
     def __str__(self) -> str:
         return f"{self.left._within(self.binds + 1)} -> {self.right._within(self.binds)}"
@@ -184,9 +161,9 @@ class Iff(Expression):
         """Both sides."""
         return self.left, self.right
 
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Where both sides are alike."""
-        return self.left.holds(facts) == self.right.holds(facts)
+    def each(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The same with other atoms."""
+        return replace(self, left=self.left.each(change), right=self.right.each(change))
 
     def __str__(self) -> str:
         return f"{self.left._within(self.binds)} <-> {self.right._within(self.binds + 1)}"
@@ -209,10 +186,9 @@ class Count(Expression):
         """What is counted."""
         return self.parts
 
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Where so many parts do."""
-        many = torch.stack([part.holds(facts) for part in self.parts]).sum(0)
-        return (many >= self.low) & (many <= self.high)
+    def each(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The same with other atoms."""
+        return replace(self, parts=tuple(part.each(change) for part in self.parts))
 
     def __str__(self) -> str:
         listed = ", ".join(map(str, self.parts))

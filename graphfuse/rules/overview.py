@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
+from graphfuse.rules.atoms import Atom, ForAll, Label, of_row
+from graphfuse.rules.compiled import truth
 from graphfuse.rules.exact import Layered
 from graphfuse.rules.expression import Implies
+from graphfuse.rules.normal import tree_of
 from graphfuse.rules.ruleset import RuleSet
 
 
 @dataclass(frozen=True)
 class Component:
-    """Labels that hard rules join.
+    """Labels that hard rules join, and what is measured with them.
 
     Attributes:
         method: How they are answered exactly.
@@ -29,10 +32,25 @@ class Component:
     allowed: int
 
 
+@dataclass(frozen=True)
+class Count:
+    """How often a rule met something in known answers.
+
+    Attributes:
+        support: In how many the left side of an implication is true; ``None`` of another rule. At 0 it was never put to
+            the test.
+        broken: Which answers break it, ``bool [B]``.
+    """
+
+    support: int | None
+    broken: Tensor
+
+
 def components(rules: RuleSet) -> list[Component]:
     """Each component, the one with most labels first; labels of none are free."""
+    names = (*rules.labels, *(str(replace(atom, of="x")) for atom in rules._seen))
     found = [
-        Component(method.name, tuple(rules.labels[label] for label in method.labels),
+        Component(method.name, tuple(names[label] for label in method.labels),
                   sum(each.shape[1] - 1 for each in method.follows) if isinstance(method, Layered) else None,
                   method.models())
         for method in rules._compiled.methods
@@ -40,13 +58,19 @@ def components(rules: RuleSet) -> list[Component]:
     return sorted(found, key=lambda each: -len(each.labels))
 
 
-def support(rules: RuleSet, answers: Tensor) -> list[int | None]:
-    """In how many answers the left side of each rule is true; ``None`` of a rule that is no implication.
+def counts(rules: RuleSet, answers: Tensor) -> Sequence[Count | None]:
+    """How often each rule met something, ``R`` of them; ``None`` of one that speaks of more than the labels of a row.
 
-    A rule of support 0 was never put to the test.
-
-    Shape: ``answers bool [B, L] -> [R]``.
+    Shape: ``answers bool [B, L]``.
     """
-    facts = dict(zip(rules.labels, answers.unbind(1)))
-    sides = [rule.says.left if isinstance(rule.says, Implies) else None for rule in rules.rules]
-    return [None if side is None else int(torch.count_nonzero(side.holds(facts))) for side in sides]
+    place: dict[Atom, int] = {Label(name): at for at, name in enumerate(rules.labels)}
+    found = list[Count | None]()
+    for at, rule in enumerate(rules.rules):
+        if at not in rules._trees or rules._lifted[at].observed:
+            found.append(None)
+            continue
+        says, support = rule.says.of if isinstance(rule.says, ForAll) else rule.says, None
+        if isinstance(says, Implies):
+            support = int(truth(tree_of(says.left.each(of_row), place), answers).sum())
+        found.append(Count(support, ~truth(rules._trees[at], answers)))
+    return found

@@ -110,6 +110,15 @@ def test_numbers_beyond_all_measure_are_said_by_their_size(capsys, place):
     assert json.loads(capsys.readouterr().out)["allowed"] is None
 
 
+def test_rules_over_what_is_observed_are_counted_as_far_as_labels_go(capsys, place):
+    (place / "seen.rules").write_text("hard hot: forall x. temp(x) >= 39 -> fever(x)\nsoft sick: fever -> sign\n")
+    assert run(["rules", "check", "seen.rules", "--labels", "visits.csv"]) == 0
+    shown = capsys.readouterr().out
+    assert '  fever, "temp(x) >= 39"\n' in shown
+    assert "satisfiable; how many label sets are allowed depends on what is observed\n" in shown
+    assert "  hot   hard        -       -\n  sick  soft        2       1  row 4\n" in shown
+
+
 def test_a_file_without_a_rule_has_nothing_to_say(capsys, place):
     (place / "none.rules").write_text("# nothing yet\n")
     assert run(["rules", "check", "none.rules", "--labels", "visits.csv"]) == 0

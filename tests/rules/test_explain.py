@@ -181,3 +181,18 @@ def test_no_diagram_is_begun_after_the_time_is_up():
     assert margins.of(tree, [1.0, -2.0], until=math.inf) == -2
     assert margins.of(tree, [1.0, -2.0], until=-math.inf) == -2, "one that is there is used"
     assert LARGEST.nodes <= Budget().nodes
+
+
+def test_what_is_measured_is_evidence_and_rules_that_join_rows_are_left_out():
+    text = "hard hot: forall x. temp(x) >= 39 -> fever(x)\nsoft near: forall x, y. by(x, y) -> fever(y)\n"
+    rules = RuleSet.parse(text + "soft ill: fever -> flu", ["fever", "flu"])
+    hot, cool = (gf.rules.Facts(features={"temp": torch.tensor([x])}) for x in (40.0, 37.0))
+    row = torch.tensor([-1.5, 0.5])
+    found = rules.explain(row, hot)
+    assert [(f.label, f.because) for f in found.flipped] == [("fever", ("hot",))]
+    assert [(r.name, r.broken_before, r.margin) for r in found.rules] == [("hot", True, -1.5), ("ill", False, 2.0)]
+    found = rules.explain(row, cool)
+    assert not found.flipped
+    assert [(r.name, r.margin) for r in found.rules] == [("hot", math.inf), ("ill", 2.0)]
+    with pytest.raises(gf.InputError, match="temp"):
+        rules.explain(row)

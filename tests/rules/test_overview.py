@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from graphfuse.rules import Implies, Rule, RuleSet
-from graphfuse.rules.overview import components, support
+from graphfuse.rules.overview import components, counts
 
 
 def test_components_are_labels_that_hard_rules_join_with_the_method_that_answers_them():
@@ -35,7 +35,18 @@ def test_support_is_how_often_the_left_side_is_true(seed):
     rng = random.Random(seed)
     rules = RuleSet(made.LABELS, tuple(Rule(f"r{i}", made.expression(rng), hard=False) for i in range(12)))
     rows = torch.rand(40, len(made.LABELS), generator=torch.Generator().manual_seed(seed)) > 0.5
-    assert support(rules, rows) == [
+    found = counts(rules, rows)
+    assert [each.support for each in found] == [
         sum(made.holds(rule.says.left, row) for row in rows.tolist()) if isinstance(rule.says, Implies) else None
         for rule in rules.rules
     ]
+    assert torch.stack([each.broken for each in found], 1).equal(rules.violations(rows))
+
+
+def test_of_what_is_observed_a_table_of_labels_says_nothing():
+    rules = RuleSet.parse("hard a: forall x. t(x) -> u(x)\nhard hot: forall x. temp(x) >= 39 -> fever(x)\n"
+                          "soft near: forall x, y. cites(x, y) & t(x) -> t(y)")  # fmt: skip
+    found = counts(rules, torch.tensor([[True, False, False], [False, True, True]]))
+    assert (found[0].support, found[0].broken.tolist()) == (1, [True, False])
+    assert found[1:] == [None, None]
+    assert [set(each.labels) for each in components(rules)] == [{"t", "u"}, {"fever", "temp(x) >= 39"}]
