@@ -23,6 +23,8 @@ from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.fusion import FUSIONS
 from graphfuse.fusion.stack import as_fusion
+from graphfuse.model.ruled import Ruled
+from graphfuse.rules import RuleSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +50,15 @@ class FusionModel(nn.Module):
             layers=.., **options)``, or a layer, called ``(dim, schema, **options)``, which is stacked.
         dim: Width of the node states.
         layers: Of the fusion.
-        rules: Reserved for the rule layer, which this version does not have.
+        rules: Over the labels of the head, ``Classify`` or ``MultiLabel``: a ``gf.RuleSet``, or the path of a file.
+        rule_mode: ``"exact"``: no answer breaks a hard rule, and training conditions outputs on them. ``"loss"``: what
+            rules cost by themselves, soft ones too, is added to the loss; answers may break them.
+        rule_weight: Of the rules beside the head's own loss, in mode ``"loss"``.
         dropout: Share of state values that are dropped in training, after the relations are laid.
         encoders: kind -> encoder that is trained with the model; its samples bring what ``encoder.prepare`` gives.
         options: Further options of the fusion.
+
+    With rules, ``head`` is a :class:`graphfuse.model.Ruled`, and scores are those before the rules.
 
     Scores are divided by ``temperature``, 1 until ``gf.fit`` calibrates it on validation: it changes no answer, only
     how sure of it the model is (Guo et al. 2017, "On calibration of modern neural networks", section 4.2).
@@ -59,7 +66,8 @@ class FusionModel(nn.Module):
     Shape: ``Batch -> Output(scores, fused)``.
 
     Raises:
-        InputError: An unknown fusion (with the nearest names), or a schema that does not suit the head or an encoder.
+        InputError: An unknown fusion (with the nearest names), a schema that does not suit the head or an encoder, or
+            rules that do not suit the head.
     """
 
     temperature: Tensor
@@ -71,15 +79,16 @@ class FusionModel(nn.Module):
         fusion: str | Callable[..., nn.Module] = "hgt",
         dim: int = 128,
         layers: int = 2,
-        rules: None = None,
+        rules: RuleSet | str | Path | None = None,
         dropout: float = 0.1,
         encoders: Mapping[str, nn.Module] | None = None,
+        rule_mode: str = "exact",
+        rule_weight: float = 1.0,
         **options: Any,
     ):
         super().__init__()
-        if rules is not None:
-            raise InputError("FusionModel: this version has no rule layer; leave out rules.")
-        self.schema, self.head = schema, head
+        self.schema = schema
+        self.head = head if rules is None else Ruled.of(head, rules, rule_mode, rule_weight)
         self.settings = {"fusion": fusion, "dim": dim, "layers": layers, "dropout": dropout, **options}
         self.encoders = nn.ModuleDict()
         for kind, encoder in (encoders or {}).items():
@@ -94,6 +103,11 @@ class FusionModel(nn.Module):
     def _projection(self, kind: str, dim: int) -> nn.Module:
         width = self.encoders[kind].width if kind in self.encoders else self.schema.kinds[kind]
         return nn.Sequential(nn.Linear(width, dim), nn.LayerNorm(dim))  # type: ignore[arg-type]
+
+    @property
+    def rules(self) -> RuleSet | None:
+        """Over the labels of the head, if there are any."""
+        return self.head.rules if isinstance(self.head, Ruled) else None
 
     @property
     def device(self) -> torch.device:
@@ -155,7 +169,7 @@ class FusionModel(nn.Module):
             self.train(training)
 
     def save_pretrained(self, folder: str | Path, **extra: Any) -> None:
-        """Writes ``config.json`` and ``model.safetensors``; see :mod:`graphfuse.model.folder`."""
+        """Writes ``config.json``, ``model.safetensors`` and any ``rules.txt``; see :mod:`graphfuse.model.folder`."""
         from graphfuse.model.folder import save
 
         save(self, Path(folder), extra)

@@ -243,6 +243,13 @@ class RuleSet:
             total = total + value
         return total
 
+    def holds(self, answers: Tensor) -> Tensor:
+        """Whether answers satisfy every hard rule, by a look at all clauses at once.
+
+        Shape: ``answers bool [B, L] -> bool [B]``.
+        """
+        return self._compiled.holds(answers)
+
     def violations(self, answers: Tensor) -> Tensor:
         """Which rules answers break, hard and soft.
 

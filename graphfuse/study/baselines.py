@@ -14,6 +14,7 @@ from graphfuse.core.collate import collate
 from graphfuse.core.sample import Sample
 from graphfuse.core.seed import seeded
 from graphfuse.heads import Classify, MultiLabel
+from graphfuse.model import plain
 from graphfuse.study.study import Study
 from graphfuse.training import Measured, Run, Told, fit, scores_of
 
@@ -61,6 +62,7 @@ def alone(study: Study, source: str, seed: int, out: Path) -> tuple[Run, Told]:
 
 def prior(head: Any, train: Sequence[Sample]) -> Tensor:
     """The scores that say what training targets are like, ``[C]``: log shares, log odds, or the mean."""
+    head = plain(head)
     if isinstance(head, Classify | MultiLabel):
         counts = torch.full((len(head.labels),), 0.5)
         for sample in train:

@@ -14,7 +14,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.files import read_json, sha256
 from graphfuse.core.sample import Sample
 from graphfuse.heads import MultiLabel
-from graphfuse.model import FusionModel
+from graphfuse.model import FusionModel, Ruled, plain
 from graphfuse.tables.data import load_rows, splits_of
 from graphfuse.tables.parts import Node
 from graphfuse.tables.read import Frame, Row
@@ -64,7 +64,7 @@ def measured(model: FusionModel, samples: Sequence[Sample]) -> Measured:
 
     Its score is that of the sample's least likely label, and never one that would be answered.
     """
-    if not isinstance(model.head, MultiLabel):
+    if not isinstance(plain(model.head), MultiLabel):
         return look(model, samples)
     unknown = sorted({label for sample in samples for label in sample.target} - set(model.head.labels))
     if not unknown:
@@ -73,7 +73,10 @@ def measured(model: FusionModel, samples: Sequence[Sample]) -> Measured:
         (torch.cat([scores, scores.amin(1, keepdim=True).clamp(max=0).expand(-1, len(unknown))], 1), batch)
         for scores, batch in scores_of(model, samples)
     ]
-    return Measured(MultiLabel((*model.head.labels, *unknown)), scored)
+    head: Any = MultiLabel((*model.head.labels, *unknown))
+    if isinstance(model.head, Ruled):
+        head = Ruled.of(head, model.head.rules, model.head.mode, model.head.weight)
+    return Measured(head, scored)
 
 
 def _parts(spec: Spec, frame: Frame, rows: Sequence[Row], folder: Path) -> tuple[dict[str, list[int]] | None, list]:

@@ -14,7 +14,8 @@ from graphfuse.core.answer import Answer
 from graphfuse.core.errors import InputError
 from graphfuse.core.loader import USUAL, Limits
 from graphfuse.core.sample import Batch, Sample
-from graphfuse.model import FusionModel
+from graphfuse.model import FusionModel, Ruled
+from graphfuse.model.ruled import BROKEN, BROKEN_BEFORE
 
 
 @dataclass(frozen=True)
@@ -31,20 +32,45 @@ class Measured:
 
     @cached_property
     def values(self) -> dict[str, Tensor]:
-        """Metric -> its value for each sample, ``float64 [n]``; under ``"loss"`` each batch's mean loss."""
+        """Metric -> its value for each sample, ``float64 [n]``; under ``"loss"`` each batch's mean loss.
+
+        With hard rules also whether the answer breaks one: ``rules_broken``, and ``rules_broken_before`` of the answer
+        that the head by itself would have given.
+        """
         parts = dict[str, list[Tensor]]()
         for scores, batch in self.scored:
             found = self.head.measure(scores, batch)
             found["loss"] = self.head.loss(scores, batch).expand(len(batch))
             for name, x in found.items():
                 parts.setdefault(name, []).append(x.cpu().double())
-        return {name: torch.cat(xs) for name, xs in parts.items()}
+        values = {name: torch.cat(xs) for name, xs in parts.items()}
+        if self._broken and self.head.hard.any():
+            for name, broken in zip((BROKEN_BEFORE, BROKEN), self._broken):
+                values[name] = broken[:, self.head.hard].any(1).double()
+        return values
 
     @cached_property
     def metrics(self) -> dict[str, float]:
         """Metric -> its value on the whole: means of ``values``, and those that are no mean."""
         means = {name: float(x.mean()) for name, x in self.values.items()}
         return means | self.head.summary([scores for scores, _ in self.scored], [batch for _, batch in self.scored])
+
+    @cached_property
+    def rules(self) -> dict[str, dict[str, float]]:
+        """Rule -> the share of samples that break it, ``before`` the rules and ``after``; nothing without rules."""
+        if not self._broken:
+            return {}
+        shares = (broken.double().mean(0).tolist() for broken in self._broken)
+        return {rule.name: {"before": before, "after": after}
+                for rule, before, after in zip(self.head.rules.rules, *shares)}  # fmt: skip
+
+    @cached_property
+    def _broken(self) -> tuple[Tensor, Tensor] | None:
+        """Which rules samples break before the rules and after, ``bool [n, R]`` each; ``None`` without rules."""
+        if not isinstance(self.head, Ruled):
+            return None
+        before, after = zip(*(self.head.broken(scores) for scores, _ in self.scored))
+        return torch.cat(before).cpu(), torch.cat(after).cpu()
 
     @cached_property
     def answers(self) -> list[Answer]:
