@@ -41,7 +41,7 @@ def visits(name: str, count: int, seed: int, single: bool = False) -> list[gf.Sa
 
 
 PLAN = gf.Schema({"note": 6, "scan": 6}, [gf.AllPairs("note", "scan", direction="both")])
-TRAIN, VALID, TEST = visits("train", 48, 1), visits("valid", 24, 2), visits("test", 120, 3)
+TRAIN, VALID, TEST = visits("train", 48, 1), visits("valid", 64, 2), visits("test", 200, 3)
 
 
 def model(seed: int = 0, head: object = None, **settings: object) -> gf.FusionModel:

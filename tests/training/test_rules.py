@@ -36,13 +36,13 @@ def test_no_answer_of_a_model_trained_with_exact_breaks_a_hard_rule_and_more_are
     out, comparison = compared
     found = {}
     for name in comparison.methods:
-        model = gf.FusionModel.from_pretrained(out / name / "seed-0")
-        answers = [set(answer.value) for answer in model.predict(ward.TEST)]
+        models = [gf.FusionModel.from_pretrained(out / name / f"seed-{seed}") for seed in (0, 1)]
+        answers = [set(answer.value) for model in models for answer in model.predict(ward.TEST)]
         said = torch.tensor([[label in own for label in ward.LABELS] for own in answers])
-        broken = ward.rules().violations(said)[:, :3].any(1).sum()
-        found[name] = int(broken), gf.evaluate(model, ward.TEST)["exact_match"]
+        right = sum(gf.evaluate(model, ward.TEST)["exact_match"] for model in models) / 2
+        found[name] = int(ward.rules().violations(said)[:, :3].any(1).sum()), right
     assert found["concat"][0] > 0 == found["concat + rules"][0]
-    assert found["concat + rules"][1] > found["concat"][1]
+    assert found["concat + rules"][1] > found["concat"][1] + 0.03
 
 
 def test_a_comparison_tells_how_often_each_rule_is_broken_and_draws_it(compared):
@@ -150,7 +150,7 @@ def test_labels_that_break_a_hard_rule_stop_training_and_are_listed(tmp_path):
     )
     assert not list(tmp_path.iterdir())
     valid = [*ward.VALID, *(bad(f"y/{i}", "seizure") for i in range(7))]
-    message = r"7 of 31 validation samples .* 'y/0' breaks 'one_place' and 'seizure_is_head', .*'y/4' .*, and 2 more"
+    message = r"7 of 71 validation samples .* 'y/0' breaks 'one_place' and 'seizure_is_head', .*'y/4' .*, and 2 more"
     with pytest.raises(gf.InputError, match=message):
         gf.fit(ward.model(rules=ward.rules(), rule_mode="loss"), ward.TRAIN, valid, **QUICK)
 
