@@ -29,10 +29,11 @@ class TooLargeError(Exception):
 
 
 class Budget(NamedTuple):
-    """What one diagram may take."""
+    """What one diagram may take, and how many groundings one rule may have."""
 
     nodes: int = 300_000
     seconds: float = 20.0
+    groundings: int = 20_000_000
 
 
 @dataclass(frozen=True, eq=False)

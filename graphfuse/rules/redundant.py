@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from graphfuse.rules.compiled import parts_of
-from graphfuse.rules.language import Rule
 from graphfuse.rules.normal import Clause, Tree
+from graphfuse.rules.rule import Rule
 
 
 def redundant(rules: Sequence[Rule], trees: Sequence[Tree]) -> Iterator[tuple[Rule, str]]:
