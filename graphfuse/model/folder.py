@@ -31,9 +31,9 @@ from graphfuse.encoders import ENCODERS
 from graphfuse.heads import HEADS
 from graphfuse.model.fusion_model import FusionModel
 from graphfuse.model.ruled import Ruled, plain
-from graphfuse.rules import RuleSet, RuleWarning
-from graphfuse.rules.diagram import Budget
+from graphfuse.rules import Budget, RuleSet, RuleWarning
 from graphfuse.rules.language import parse
+from graphfuse.rules.vocabulary import Vocabulary
 
 CONFIG, WEIGHTS, RULES = "config.json", "model.safetensors", "rules.txt"
 VERSIONED = ("graphfuse", "torch", "torch-geometric", "transformers")
@@ -165,7 +165,7 @@ def _rules(config: Mapping[str, Any], path: Path, head: Any) -> dict[str, Any]:
         return {}
     told, labels, file = config["rules"], tuple(map(str, head.labels)), path / RULES
     with warnings.catch_warnings(action="ignore", category=RuleWarning):  # said when they were made
-        found = tuple(parse(file.read_text("utf-8"), labels, str(file)))
+        found = tuple(parse(file.read_text("utf-8"), Vocabulary(labels), str(file)))
         rules = RuleSet(labels, found, str(file), Budget(**told["budget"]))
     return {"rules": rules, "rule_mode": told["mode"], "rule_weight": told["weight"]}
 

@@ -24,7 +24,7 @@ from graphfuse.core.schema import Schema
 from graphfuse.fusion import FUSIONS
 from graphfuse.fusion.stack import as_fusion
 from graphfuse.model.ruled import Ruled
-from graphfuse.rules import RuleSet
+from graphfuse.rules import Refine, RuleSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +34,12 @@ class Output:
     Attributes:
         scores: As the head says; ``[B, C]`` for classify.
         fused: Node states and one vector a sample.
+        before: Scores before rules refined them; ``None`` where none do.
     """
 
     scores: Tensor
     fused: Fused
+    before: Tensor | None = None
 
 
 class FusionModel(nn.Module):
@@ -52,13 +54,14 @@ class FusionModel(nn.Module):
         layers: Of the fusion.
         rules: Over the labels of the head, ``Classify`` or ``MultiLabel``: a ``gf.RuleSet``, or the path of a file.
         rule_mode: ``"exact"``: no answer breaks a hard rule, and training conditions outputs on them. ``"loss"``: what
-            rules cost by themselves, soft ones too, is added to the loss; answers may break them.
+            rules cost by themselves, soft ones too, is added to the loss; answers may break them. ``"refine"``: scores
+            are pushed towards all rules, by weights of which some may be learned; answers may still break them.
         rule_weight: Of the rules beside the head's own loss, in mode ``"loss"``.
         dropout: Share of state values that are dropped in training, after the relations are laid.
         encoders: kind -> encoder that is trained with the model; its samples bring what ``encoder.prepare`` gives.
         options: Further options of the fusion.
 
-    With rules, ``head`` is a :class:`graphfuse.model.Ruled`, and scores are those before the rules.
+    With rules, ``head`` is a :class:`graphfuse.model.Ruled`; it alone conditions on them, so scores are those before.
 
     Scores are divided by ``temperature``, 1 until ``gf.fit`` calibrates it on validation: it changes no answer, only
     how sure of it the model is (Guo et al. 2017, "On calibration of modern neural networks", section 4.2).
@@ -98,6 +101,8 @@ class FusionModel(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.fusion = find_fusion(fusion)(dim, schema, layers=layers, **options)
         self.readout = head.build(dim, schema)
+        refined = isinstance(self.head, Ruled) and self.head.mode == "refine"
+        self.refine = Refine(self.head.rules) if refined else None
         self.register_buffer("temperature", torch.ones(()))
 
     def _projection(self, kind: str, dim: int) -> nn.Module:
@@ -130,7 +135,10 @@ class FusionModel(nn.Module):
         graph = lay(replace(batch, nodes=nodes, offsets=offsets), self.schema, states)
         graph = graph.replace(x=self.dropout(graph.x))
         fused = self.fusion(graph)
-        return Output(self.readout(fused) / self.temperature, fused), graph
+        scores = self.readout(fused)
+        if self.refine is None:
+            return Output(scores / self.temperature, fused), graph
+        return Output(self.refine(scores) / self.temperature, fused, scores / self.temperature), graph
 
     def collate(self, samples: Sequence[Sample], max_edges: int | None = None) -> Batch:
         """A batch of this model's schema; names the sample where one does not fit it."""

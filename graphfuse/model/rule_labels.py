@@ -5,8 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import reduce
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -17,7 +16,9 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Sample
 from graphfuse.heads import MultiLabel
 from graphfuse.model.ruled import Ruled
-from graphfuse.rules import Implies, RuleWarning
+from graphfuse.rules import And, ForAll, Implies, Not, RuleSet, RuleWarning
+from graphfuse.rules.atoms import of_row
+from graphfuse.rules.expression import Expression
 
 LISTED, AT_ONCE = 5, 4096
 
@@ -64,16 +65,14 @@ class Labelled:
 def labelled(head: Ruled, names: Iterable[str], targets: Iterable[Any]) -> Labelled:
     """Looks at the labels of samples, targets as the head takes them."""
     rules, samples, broken = head.rules.rules, 0, list[tuple[str, str]]()
-    asked = {rule.name: sides for rule in rules if (sides := _left(rule.says))}
-    fires = dict.fromkeys(asked, 0)
+    asked = _asked(head.rules)
+    fires = dict.fromkeys([rule.name for rule in asked.rules], 0)
     hard = [rule.name for rule in rules if rule.hard]
     pairs = zip(names, targets)
     while part := list(islice(pairs, AT_ONCE)):
         owner, answers = _answers(head, [target for _, target in part])
         samples += len(set(owner))
-        facts = dict(zip(head.rules.labels, answers.unbind(1)))
-        for name, sides in asked.items():
-            true = reduce(torch.logical_and, (side.holds(facts) for side in sides))
+        for name, true in zip(fires, asked.violations(answers).unbind(1)):
             fires[name] += len({owner[row] for row in true.nonzero()[:, 0].tolist()})
         good = head.rules.holds(answers).tolist()
         fine = {own for own, each in zip(owner, good) if each}
@@ -130,10 +129,15 @@ def _every(target: Any) -> tuple[Any, ...]:
     return target if isinstance(target, tuple) else (target,)
 
 
-def _left(says: Any) -> list[Any]:
-    """What has to be true for a rule to say something: the left sides of ``a -> (b -> c)`` are ``a`` and ``b``."""
-    sides = []
-    while isinstance(says, Implies):
-        sides.append(says.left)
-        says = says.right
-    return sides
+def _asked(rules: RuleSet) -> RuleSet:
+    """Of rules that say "if", that their left side is false; of ``a -> (b -> c)`` that is both ``a`` and ``b``."""
+    found = []
+    for rule in rules.rules:
+        says, sides = rule.says.of if isinstance(rule.says, ForAll) else rule.says, list[Expression]()
+        while isinstance(says, Implies):
+            sides.append(says.left.each(of_row))
+            says = says.right
+        if sides:
+            found.append(replace(rule, says=Not(And(tuple(sides))), hard=False, weight=1.0))
+    with warnings.catch_warnings(action="ignore", category=RuleWarning):  # a left side may be one that never holds
+        return RuleSet(rules.labels, tuple(found))

@@ -20,9 +20,9 @@ from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.heads import Classify, MultiLabel
 from graphfuse.model.given import OneGiven, SeveralGiven, chosen
-from graphfuse.rules import RuleSet, RuleWarning
+from graphfuse.rules import Exists, Label, Rule, RuleSet, RuleWarning
 
-MODES = ("exact", "loss")
+MODES = ("exact", "loss", "refine")
 LEAST = 1e-300  # probability, of which a logarithm is taken
 BROKEN_BEFORE, BROKEN = "rules_broken_before", "rules_broken"
 
@@ -32,7 +32,8 @@ class Ruled:
     """``Classify`` or ``MultiLabel`` with rules over its labels; has all that a head has, in the same meaning.
 
     Mode ``exact`` conditions outputs on the hard rules (:mod:`graphfuse.model.given`): no answer breaks one. Mode
-    ``loss`` adds ``weight`` times what each rule costs by itself, soft ones too, and answers as without rules.
+    ``loss`` adds ``weight`` times what each rule costs by itself, soft ones too, and answers as without rules. Mode
+    ``refine`` is given scores that rules have pushed, soft ones too, by :class:`graphfuse.rules.Refine` in the model.
 
     Attributes:
         head: By itself.
@@ -41,8 +42,8 @@ class Ruled:
         weight: Of the rules beside the head's own loss, in mode ``loss``.
 
     Raises:
-        InputError: The head has no labels that rules could speak of, the rules speak of others, there is no such mode,
-            or no hard rule for mode ``exact``.
+        InputError: The head has no labels that rules could speak of, the rules speak of others or of what is observed,
+            there is no such mode, or rules do not suit it.
     """
 
     head: Classify | MultiLabel
@@ -60,6 +61,10 @@ class Ruled:
         if self.mode == "exact" and not self.hard.any():
             raise InputError(f"{self.rules.source or 'Rules'}: rule_mode 'exact' is of hard rules, and here is none; "
                              "take rule_mode='loss'.")  # fmt: skip
+        for rule in self.rules.rules:
+            self._check_rule(rule)
+        if self.mode == "refine":
+            self.rules.refine(torch.zeros(1, len(self.labels)), weights=torch.ones(len(self.rules.rules)))
         _ = self._base, self._single
 
     @classmethod
@@ -98,8 +103,7 @@ class Ruled:
 
     def config(self) -> dict[str, Any]:
         """How the rules are used, as JSON values; the head has its own, and the rules are a text."""
-        nodes, seconds = self.rules.budget
-        return {"mode": self.mode, "weight": self.weight, "budget": {"nodes": nodes, "seconds": seconds}}
+        return {"mode": self.mode, "weight": self.weight, "budget": self.rules.budget._asdict()}
 
     def build(self, dim: int, schema: Schema) -> nn.Module:
         """The head's weights."""
@@ -136,17 +140,22 @@ class Ruled:
         """As the head's; confidence is the probability given the rules in mode ``exact``."""
         return self._base.answers(scores, batch)
 
-    def broken(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Which rules each sample's answer would break without rules, and which it breaks: ``bool [B, R]`` each."""
-        before = self.rules.violations(chosen(self.head, scores))
-        if isinstance(self._base, SeveralGiven | OneGiven):
-            return before, self.rules.violations(self._base.chosen(scores))
-        return before, before
+    def broken(self, scores: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Which rules each sample's answer would break without rules, and which it breaks: ``bool [B, R]`` each.
+
+        Args:
+            scores: Of the model.
+            before: Those before rules refined them; ``scores`` if left out.
+        """
+        base = self._base
+        said = base.chosen(scores) if isinstance(base, SeveralGiven | OneGiven) else chosen(base, scores)
+        raw = chosen(self.head, scores if before is None else before)
+        return self.rules.violations(raw), self.rules.violations(said)
 
     @cached_property
     def _base(self) -> Classify | MultiLabel | SeveralGiven | OneGiven:
         """What answers."""
-        if self.mode == "loss":
+        if self.mode != "exact":
             return self.head
         return (
             OneGiven(self.head, self.rules) if isinstance(self.head, Classify) else SeveralGiven(self.head, self.rules)
@@ -155,17 +164,25 @@ class Ruled:
     @cached_property
     def _single(self) -> tuple[Tensor, Tensor]:
         """Of ``Classify`` in mode ``loss``: the rules that each label satisfies alone, ``bool [C, R]``, and weights."""
-        if self.mode == "exact" or isinstance(self.head, MultiLabel):
+        if self.mode != "loss" or isinstance(self.head, MultiLabel):
             return torch.empty(0, 0), torch.empty(0)
         satisfies = ~self.rules.violations(torch.eye(len(self.labels), dtype=torch.bool))
         for rule, some in zip(self.rules.rules, satisfies.any(0).tolist()):
             if not some:
                 raise InputError(f"{self.rules.source or 'Rules'}: rule {rule.name!r} holds for no label that alone is "
                                  "true, as Classify answers; leave it out.")  # fmt: skip
-            if rule.weight is None:
-                raise InputError(f"{self.rules.source or 'Rules'}: the weight of rule {rule.name!r} is to be learned; "
-                                 "with Classify give it a number.")  # fmt: skip
         return satisfies, torch.tensor([1.0 if rule.hard else rule.weight for rule in self.rules.rules])
+
+    def _check_rule(self, rule: Rule) -> None:
+        """Raises ``InputError`` where a rule says more than which labels of one sample go together."""
+        atoms, where = list(rule.says.atoms()), f"{self.rules.source or 'Rules'}: rule {rule.name!r}"
+        alone = all(isinstance(atom, Label) for atom in atoms) and not isinstance(rule.says, Exists)
+        if not alone or len({variable for atom in atoms for variable in atom.variables}) > 1:
+            raise InputError(f"{where} speaks of several things or of what is observed, which a model has no facts of; "
+                             "use it beside the model, by rules.loss or rules.refine.")  # fmt: skip
+        if rule.weight is None and self.mode == "loss":
+            raise InputError(f"{where}: its weight is to be learned, which rule_mode 'refine' does; for 'loss' give it "
+                             "a number.")  # fmt: skip
 
     def _cost(self, scores: Tensor) -> Tensor:
         """The rules' loss; of one label a sample, with the probabilities of the softmax."""

@@ -79,7 +79,8 @@ def _rules(config: Values, facts: Values) -> str:
     if not mode:
         return ""
     said = {"exact": "No answer breaks a hard rule over its labels",
-            "loss": "It was trained with rules over its labels, which answers may still break"}  # fmt: skip
+            "loss": "It was trained with rules over its labels, which answers may still break",
+            "refine": "Its scores are pushed towards rules over its labels, which answers may still break"}  # fmt: skip
     lines = rules.splitlines()
     more = f"\n\n{len(lines) - SHOWN:,} more are in that file." if len(lines) > SHOWN else ""
     shown = "\n".join(lines[:SHOWN])

@@ -16,7 +16,7 @@ from graphfuse.core.seed import seeded
 from graphfuse.heads import Classify, MultiLabel
 from graphfuse.model import plain
 from graphfuse.study.study import Study
-from graphfuse.training import Measured, Run, Told, fit, scores_of
+from graphfuse.training import Measured, Run, Told, fit, scored
 
 MAJORITY = "majority"
 BATCH = 256
@@ -51,9 +51,8 @@ def alone(study: Study, source: str, seed: int, out: Path) -> tuple[Run, Told]:
     with seeded(seed):
         model = study.maker("concat", kinds)()
     history = fit(model, having["train"], having["valid"], out, seed=seed, **budget)
-    valid = Measured(study.head, [*history.measured.scored, *constant(study, "valid", lacking["valid"]).scored])
-    scored = scores_of(model, having["test"]) if having["test"] else []
-    test = Measured(study.head, [*scored, *constant(study, "test", lacking["test"]).scored])
+    valid = history.measured + constant(study, "valid", lacking["valid"])
+    test = scored(model, having["test"]) + constant(study, "test", lacking["test"])
     samples = [*having["test"], *lacking["test"]]
     run = Run.of(name, seed, model, history, test, samples, study.spec.target.metric)
     # Its history is of the rows that have the modality: no curve to draw beside those of other methods.

@@ -54,7 +54,9 @@ class Study:
         encoders = encoders_of(spec, data)
         every = samples_of(data.rows, spec.nodes, encoders, data.folder, data.targets)
         samples = {split: [every[i] for i in data.splits[split]] for split in SPLITS}
-        head = ruled(spec, _head(spec, data, encoders.values(), samples["train"]))
+        head, notes = ruled(spec, _head(spec, data, encoders.values(), samples["train"]))
+        for note in notes:
+            print(note, file=sys.stderr)
         return cls(spec, data, encoders, samples, head)
 
     @property

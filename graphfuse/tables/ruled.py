@@ -10,8 +10,8 @@ from graphfuse.tables.data import Data
 from graphfuse.tables.spec import Spec
 
 
-def ruled(spec: Spec, head: Any) -> Any:
-    """The head joined with the spec's rules; as it is where the spec has none.
+def ruled(spec: Spec, head: Any) -> tuple[Any, list[str]]:
+    """The head joined with the spec's rules, and which of them say nothing new; as it is where the spec has none.
 
     Raises:
         InputError: The rules cannot be read, or do not suit the head.
@@ -19,8 +19,10 @@ def ruled(spec: Spec, head: Any) -> Any:
     from graphfuse.model import Ruled
 
     if spec.rules is None:
-        return head
-    return Ruled.of(head, spec.path.parent / spec.rules.file, spec.rules.mode, spec.rules.weight)
+        return head, []
+    with warnings.catch_warnings(action="always", record=True) as caught:
+        joined = Ruled.of(head, spec.path.parent / spec.rules.file, spec.rules.mode, spec.rules.weight)
+    return joined, [str(each.message) for each in caught]
 
 
 def held_against(spec: Spec, data: Data) -> tuple[list[str], list[str]]:
@@ -32,15 +34,13 @@ def held_against(spec: Spec, data: Data) -> tuple[list[str], list[str]]:
     from graphfuse.heads import HEADS
     from graphfuse.model.rule_labels import labelled
 
-    problems, told = list[str](), list[str]()
+    problems = list[str]()
     if spec.rules is None or len(data.labels) < 2:
-        return problems, told
-    with warnings.catch_warnings(action="always", record=True) as caught:
-        try:
-            head = ruled(spec, HEADS[spec.target.task](data.labels))
-        except InputError as error:
-            return [str(error)], told
-    told += [str(each.message) for each in caught]
+        return problems, []
+    try:
+        head, told = ruled(spec, HEADS[spec.target.task](data.labels))
+    except InputError as error:
+        return [str(error)], []
     where, known = f"{spec.path}: [rules]", set(data.labels)
     for name, part in data.splits.items():
         rows = [i for i in part if data.targets[i] is not None and known.issuperset(_every(data.targets[i]))]

@@ -56,7 +56,7 @@ class Rules:
     """
 
     file: str
-    mode: str = field(default="exact", metadata={"known": ("exact", "loss")})
+    mode: str = field(default="exact", metadata={"known": ("exact", "loss", "refine")})
     weight: float = field(default=1.0, metadata={"above": 0})
     broken_labels: str = field(default="error", metadata={"known": ("error", "allow")})
 

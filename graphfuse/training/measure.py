@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -25,10 +26,17 @@ class Measured:
     Attributes:
         head: Of the model.
         scored: The head's scores of each batch, and the batch, without features, so that a large set fits in memory.
+        before: Scores of each batch before rules refined them, or ``None``; so of all batches if left out.
     """
 
     head: Any
     scored: Sequence[tuple[Tensor, Batch]]
+    before: Sequence[Tensor | None] = ()
+
+    def __add__(self, more: Measured) -> Measured:
+        """Both, as this head measures them."""
+        before = (*self.before, *[None] * (len(self.scored) - len(self.before)), *more.before)
+        return Measured(self.head, [*self.scored, *more.scored], before)
 
     @cached_property
     def values(self) -> dict[str, Tensor]:
@@ -69,7 +77,8 @@ class Measured:
         """Which rules samples break before the rules and after, ``bool [n, R]`` each; ``None`` without rules."""
         if not isinstance(self.head, Ruled):
             return None
-        before, after = zip(*(self.head.broken(scores) for scores, _ in self.scored))
+        pairs = zip_longest(self.scored, self.before)
+        before, after = zip(*(self.head.broken(scores, earlier) for (scores, _), earlier in pairs))
         return torch.cat(before).cpu(), torch.cat(after).cpu()
 
     @cached_property
@@ -87,13 +96,16 @@ def look(model: FusionModel, samples: Sequence[Sample], limits: Limits = USUAL) 
     if not samples:
         raise InputError("There is no sample to evaluate on; the split is empty.")
     model.head.check(samples)
-    return Measured(model.head, scores_of(model, samples, limits))
+    return scored(model, samples, limits)
 
 
-def scores_of(model: FusionModel, samples: Sequence[Sample], limits: Limits = USUAL) -> list[tuple[Tensor, Batch]]:
-    """The head's scores, batch by batch, with the batch (in main memory, without features)."""
-    outputs = model.outputs(samples, limits, partial(model.collate, max_edges=limits.edges))
-    return [(output.scores, batch.without_features()) for output, batch in outputs]
+def scored(model: FusionModel, samples: Sequence[Sample], limits: Limits = USUAL) -> Measured:
+    """As :func:`look`, of any number of samples whose targets are known to suit the head."""
+    scores, before = list[tuple[Tensor, Batch]](), list[Tensor | None]()
+    for output, batch in model.outputs(samples, limits, partial(model.collate, max_edges=limits.edges)):
+        scores.append((output.scores, batch.without_features()))
+        before.append(output.before)
+    return Measured(model.head, scores, before)
 
 
 def measure(

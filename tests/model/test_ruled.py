@@ -96,7 +96,7 @@ def test_the_loss_of_rules_over_one_label_takes_the_probabilities_of_the_softmax
 
 
 @pytest.mark.parametrize("made", [several, one])
-@pytest.mark.parametrize("mode", ["exact", "loss"])
+@pytest.mark.parametrize("mode", ["exact", "loss", "refine"])
 def test_gradients_are_right(made, mode):
     samples = ward.TEST[:4] if made is several else ward.visits("one", 4, 3, single=True)
     batch, scores = ward.batch_of(samples), (SCORES if made is several else ONE)[:4].clone().requires_grad_()
@@ -157,6 +157,50 @@ def test_scores_that_are_not_finite_give_a_loss_that_is_not():
     assert several().loss(torch.full_like(SCORES, torch.nan), batch).isnan()
 
 
+@pytest.mark.parametrize("made", [ward.model, ward.single])
+def test_refined_scores_are_those_that_rules_pushed_and_the_others_are_kept(made):
+    text, labels = (ward.RULES, ward.LABELS) if made is ward.model else (ward.SINGLE, ward.KINDS)
+    rules = ward.rules(text, labels)
+    plain, model = made(), made(rules=rules, rule_mode="refine")
+    plain.temperature.fill_(2.0)
+    model.temperature.fill_(2.0)
+    samples = ward.TEST if made is ward.model else ward.visits("one", 200, 3, single=True)
+    batch = plain.collate(samples)
+    raw, output = plain.eval()(batch), model.eval()(batch)
+    assert raw.before is None
+    assert_close(output.before, raw.scores, rtol=0, atol=0)
+    assert_close(output.scores, rules.refine(2 * raw.scores) / 2)
+    answers = model.head.head.answers(output.scores, batch)
+    assert [a.value for a in model.predict(samples)] == [a.value for a in answers]
+    found = gf.evaluate(model, samples)
+    assert found["rules_broken_before"] != found["rules_broken"]
+    before, after = model.head.broken(output.scores, output.before)
+    hard = model.head.hard
+    shares = [float(broken[:, hard].any(1).double().mean()) for broken in (before, after)]
+    assert [found["rules_broken_before"], found["rules_broken"]] == pytest.approx(shares)
+
+
+def test_learned_weights_are_trained_saved_and_never_shared(tmp_path):
+    rules = ward.rules(ward.RULES.replace("soft 2.0", "soft learn"))
+    head = Ruled.of(gf.heads.MultiLabel(ward.LABELS), rules, "refine")
+    model, other = ward.model(head=head), ward.model(head=head)
+    assert {name for name, _ in model.named_parameters()} - {name for name, _ in ward.model().named_parameters()} == {
+        "refine.weights.0.raw"
+    }
+    batch = model.collate(ward.TEST)
+    model.head.loss(model(batch).scores, batch).backward()
+    slope = model.refine.weights[0].raw.grad
+    assert slope.shape == (1,)
+    assert slope.abs() > 0
+    assert other.refine.weights[0].raw.grad is None
+    with torch.no_grad():
+        model.refine.weights[0].raw.add_(1)
+    model.eval().save_pretrained(tmp_path)
+    again = gf.FusionModel.from_pretrained(tmp_path)
+    assert_close(again.refine.weights[0]()[3], model.refine.weights[0]()[3], rtol=0, atol=0)
+    assert again.predict(ward.TEST) == model.predict(ward.TEST)
+
+
 def test_rules_are_mapped_by_name():
     turned = ward.rules(ward.RULES, ward.LABELS[::-1])
     batch = ward.batch_of(ward.TEST[:9])
@@ -165,6 +209,14 @@ def test_rules_are_mapped_by_name():
     assert head.answers(SCORES, batch) == several().answers(SCORES, batch)
     some = gf.RuleSet.parse("hard cough_is_chest: cough -> chest")  # of two labels
     assert Ruled.of(gf.heads.MultiLabel(ward.LABELS), some).rules.labels == ward.LABELS
+
+
+def test_a_rule_of_all_things_may_be_over_the_labels_of_a_sample():
+    rules = gf.RuleSet.parse("hard a: forall p. cough(p) -> sign(p)")
+    scores = torch.tensor([[2.0, -1.0]])
+    head = Ruled.of(gf.heads.MultiLabel(rules.labels), rules)
+    assert head.broken(scores)[0].tolist() == [[True]]
+    assert head.answers(scores, ward.batch_of(ward.TEST[:1]))[0].value == ("cough", "sign")
 
 
 def test_rules_may_be_a_path(tmp_path):
@@ -192,6 +244,12 @@ def test_rules_may_be_a_path(tmp_path):
      r"none of the labels satisfies every hard rule where it alone is true"),
     ({"rules": ward.rules("soft a: cough & sign"), "head": gf.heads.Classify(ward.LABELS), "rule_mode": "loss"},
      r"rule 'a' holds for no label that alone is true"),
+    ({"rules": gf.RuleSet.parse("soft a: forall x, y. near(x, y) & cough(x) -> cough(y)"), "rule_mode": "loss"},
+     r"rule 'a' speaks of several things or of what is observed"),
+    ({"rules": gf.RuleSet.parse("hard a: forall p. temp(p) >= 39 -> sign(p)")}, r"rule 'a' speaks of several things"),
+    ({"rules": gf.RuleSet.parse("soft a: exists p. sign(p)"), "rule_mode": "refine"}, r"rule 'a' speaks of several"),
+    ({"rules": ward.rules("soft learn a: cough -> sign"), "rule_mode": "loss"},
+     r"rule 'a': its weight is to be learned, which rule_mode 'refine' does; for 'loss' give it a number"),
 ])  # fmt: skip
 def test_mistakes_are_one_sentence(options, message):
     with pytest.raises(gf.InputError, match=message):
@@ -209,7 +267,7 @@ def test_a_model_without_rules_is_the_same_to_the_bit():
 
 
 @pytest.mark.parametrize("made", [ward.model, ward.single])
-@pytest.mark.parametrize("mode", ["exact", "loss"])
+@pytest.mark.parametrize("mode", ["exact", "loss", "refine"])
 def test_rules_are_saved_with_the_model(made, mode, tmp_path):
     rules = ward.rules() if made is ward.model else ward.rules(ward.SINGLE, ward.KINDS)
     options = {"rule_weight": 2.5} if mode == "loss" else {}

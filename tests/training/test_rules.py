@@ -92,7 +92,20 @@ def test_training_under_a_rule_loss_breaks_fewer_rules_than_without():
     assert shares[1.0] < shares[None]
 
 
-@pytest.mark.parametrize("mode", ["exact", "loss"])
+def test_refining_is_trained_and_breaks_fewer_rules_than_before_it():
+    rules = ward.rules(ward.RULES.replace("soft 2.0", "soft learn"))
+    model = ward.model(rules=rules, rule_mode="refine")
+    start = model.refine.weights[0]().detach().clone()
+    history = gf.fit(model, ward.TRAIN, ward.VALID, **LONG)
+    assert (model.refine.weights[0]() != start).tolist() == [False, False, False, True]  # hard ones weigh 1
+    found = gf.evaluate(model, ward.TEST)
+    assert found["rules_broken"] < found["rules_broken_before"]
+    assert found["exact_match"] > 0.3
+    assert any(own["before"] != own["after"] for own in history.rows[-1]["rules"].values())
+    assert history.metrics["rules_broken_before"] == history.rows[history.best_epoch - 1]["valid_rules_broken_before"]
+
+
+@pytest.mark.parametrize("mode", ["exact", "loss", "refine"])
 def test_one_label_of_several_is_learned_with_rules(mode):
     train, valid, test = (
         ward.visits(name, n, s, single=True) for name, n, s in (("a", 48, 1), ("b", 24, 2), ("c", 60, 3))
