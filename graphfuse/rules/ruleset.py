@@ -330,6 +330,13 @@ class RuleSet:
             found = found + weigh[place].to(logits.dtype) * enhancement(lifted, grounds, logits)
         return found
 
+    def holds(self, answers: Tensor, graph: Facts | None = None) -> Tensor:
+        """Whether answers satisfy every hard rule over single rows, by a look at all clauses at once.
+
+        Shape: ``answers bool [B, L] -> bool [B]``.
+        """
+        return self._compiled.holds(self._seen_beside(torch.where(answers, 1.0, -1.0), graph) > 0)
+
     def violations(self, answers: Tensor, graph: Facts | None = None) -> Tensor:
         """Which rules answers break, hard and soft: a row of them where it is part of a grounding that is false.
 
