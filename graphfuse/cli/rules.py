@@ -1,4 +1,4 @@
-"""``graphfuse rules check``: a file of rules looked over, by itself and against known labels."""
+"""``graphfuse rules``: a file of rules looked over, and what the rules of a run make of a row."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphfuse.cli.study import RUN, Json
 from graphfuse.cli.tables import TABLE
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ LABELS = TABLE + " Its rows say which labels are true, by a column of 0 and 1 fo
 FORM = "text (the language), dimacs (clauses), heads (weight head :- body) or hierarchy (child,parent)."
 NAMES = "The labels in their order: a file with one a line, or a list with commas between."
 COLUMN = "The one column of --labels that has the names of labels."
+SAMPLE = "The row's id, or 'row 8' by its line where the table has no ids."
+MODES = {
+    "loss": "rules were a loss in training (rule_mode loss): the model itself answers as the raw scores say",
+    "refine": "raw are scores that rules have pushed (rule_mode refine): the model itself answers as they say",
+}
+"""How far the answer under the rules is not the model's own."""
 SEPARATOR = "What stands between names in --column."
 DIGITS = 4000
 """Of the largest whole number in JSON; Python writes none with many more."""
@@ -43,7 +50,7 @@ def check(
     names: Annotated[str | None, typer.Option(help=NAMES)] = None,
     column: Annotated[str | None, typer.Option(help=COLUMN)] = None,
     separator: Annotated[str, typer.Option(help=SEPARATOR)] = ";",
-    json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Read rules and say what they come to, and count on a table of known labels how often they hold.
 
@@ -78,6 +85,31 @@ def check(
         print("\n".join(_lines(found)))
     if labels is not None and found["table"]["breaking"]:
         raise typer.Exit(2)
+
+
+@rules.command("explain")
+def explain(
+    run: Annotated[Path, typer.Argument(help=RUN)],
+    table: Annotated[Path, typer.Argument(help=TABLE + " It needs no target column.")],
+    sample: Annotated[str, typer.Option(help=SAMPLE)],
+    json: Json = False,
+) -> None:
+    """Say what the rules of a run change in its raw scores for one row of a table.
+
+    Names the labels that are changed with their raw logits and the rules that ask for it, what that costs, and each
+    rule's margin: the least sum of logits to flip until the raw scores break it, negative where they do.
+    """
+    from graphfuse import study
+
+    found, mode = study.explain(run, table, sample)
+    if json:
+        import json as writer
+
+        print(writer.dumps({"sample": sample, "mode": mode, **found.to_dict()}, ensure_ascii=False, indent=2))
+        return
+    print(found)
+    if mode in MODES:
+        print(f"note: {MODES[mode]}")
 
 
 def _names(said: str | None) -> list[str] | None:
