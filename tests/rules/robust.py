@@ -10,7 +10,7 @@ import made
 import torch
 
 import graphfuse as gf
-from graphfuse.rules import RuleSet
+from graphfuse.rules import Label, RuleSet
 from graphfuse.rules.diagram import Budget
 from graphfuse.rules.language import parse
 
@@ -48,12 +48,10 @@ def is_answered_rightly(text: str) -> None:
             rules = RuleSet(LABELS, tuple(parse(text, LABELS)), budget=Budget(2_000, 5.0))
     except gf.InputError:
         return
-    worlds = made.worlds(len(LABELS))
-    try:
-        good = torch.tensor([all(made.holds(r.says, row, LABELS) for r in rules.rules if r.hard)
-                             for row in worlds.tolist()])  # fmt: skip
-    except TypeError:  # what speaks of more than the labels of a row
-        return
+    if not all(isinstance(atom, Label) and not atom.of for rule in rules.rules for atom in rule.says.atoms()):
+        return  # of more than the labels of a row
+    worlds, hard = made.worlds(len(LABELS)), [rule.says for rule in rules.rules if rule.hard]
+    good = torch.tensor([all(made.holds(says, row, LABELS) for says in hard) for row in worlds.tolist()])
     row = torch.tensor([1.0, -0.5, 0.25, -2.0, 3.0], dtype=torch.double)
     answer, score = rules.answer(row[None])[0], worlds.double() @ row
     assert rules.allowed() == int(good.sum())
