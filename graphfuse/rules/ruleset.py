@@ -20,11 +20,13 @@ from graphfuse.rules.compiled import Compiled, contradiction, truth
 from graphfuse.rules.cost import COSTS, log_total
 from graphfuse.rules.diagram import Budget, TooLargeError
 from graphfuse.rules.exact import impossible, odds, weights
+from graphfuse.rules.explain import Explanation, explain
 from graphfuse.rules.expression import Expression
 from graphfuse.rules.facts import Facts, needed
 from graphfuse.rules.forms import FORMS, subsumed
-from graphfuse.rules.language import DEPTH, parse
+from graphfuse.rules.language import DEPTH, PARTS, parse
 from graphfuse.rules.lifted import Ground, Lifted, named_rows
+from graphfuse.rules.margin import Margins
 from graphfuse.rules.normal import Tree, tree_of
 from graphfuse.rules.redundant import redundant
 from graphfuse.rules.refine import enhancement
@@ -68,6 +70,8 @@ class RuleSet:
             names.add(rule.name)
             if rule.says.depth() > DEPTH:
                 raise InputError(f"{self._at(rule)}: rule {rule.name!r} is more than {DEPTH} deep.")
+            if rule.says.size() > 2 * PARTS:  # of text: atoms, and as many signs at most
+                raise InputError(f"{self._at(rule)}: rule {rule.name!r} has more than {2 * PARTS} parts.")
             if rule.weight is not None and not 0 <= rule.weight < math.inf:
                 raise InputError(f"{self._at(rule)}: rule {rule.name!r} weighs {rule.weight}; it must be 0 or more.")
             labels = [atom.name for atom in rule.says.atoms() if isinstance(atom, Label)]
@@ -326,6 +330,13 @@ class RuleSet:
             found = found + weigh[place].to(logits.dtype) * enhancement(lifted, grounds, logits)
         return found
 
+    def holds(self, answers: Tensor, graph: Facts | None = None) -> Tensor:
+        """Whether answers satisfy every hard rule over single rows, by a look at all clauses at once.
+
+        Shape: ``answers bool [B, L] -> bool [B]``.
+        """
+        return self._compiled.holds(self._seen_beside(torch.where(answers, 1.0, -1.0), graph) > 0)
+
     def violations(self, answers: Tensor, graph: Facts | None = None) -> Tensor:
         """Which rules answers break, hard and soft: a row of them where it is part of a grounding that is false.
 
@@ -357,6 +368,17 @@ class RuleSet:
         return {rule.name: sum(map(len, self._ground(lifted, like, graph)))
                 for rule, lifted in zip(self.rules, self._lifted)}  # fmt: skip
 
+    def explain(self, logits: Tensor, graph: Facts | None = None) -> Explanation:
+        """What :meth:`answer` changes in the raw scores of one sample, for which rules and at what cost, and how near
+        each rule, hard or soft, is to being broken or to holding. Rules that join rows are left out.
+
+        Shape: ``logits [L]`` or ``[1, L]``.
+
+        Raises:
+            InputError: As :meth:`answer`, or there are several rows.
+        """
+        return explain(self, logits, graph)
+
     def allowed(self) -> int:
         """How many assignments of the labels satisfy every hard rule.
 
@@ -369,6 +391,10 @@ class RuleSet:
         joined = {label for method in self._compiled.methods for label in method.labels}
         free: int = 2 ** (len(self.labels) - len(joined))
         return math.prod((method.models() for method in self._compiled.methods), start=free)
+
+    @cached_property
+    def _margins(self) -> Margins:
+        return Margins(len(self.labels) + len(self._seen))
 
     def _ground(self, lifted: Lifted, logits: Tensor, graph: Facts | None) -> tuple[Ground, ...]:
         return lifted.ground(len(logits), graph, self._place, self.budget, logits.device)
