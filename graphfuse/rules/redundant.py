@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from graphfuse.rules.compiled import parts_of
 from graphfuse.rules.language import Rule
 from graphfuse.rules.normal import Clause, Tree
+from graphfuse.rules.units import parts_of
 
 
 def redundant(rules: Sequence[Rule], trees: Sequence[Tree]) -> Iterator[tuple[Rule, str]]:
