@@ -90,14 +90,15 @@ class Implied:
         What these settle is known to the next round.
         """
         bound, left = weight, weight.numel() + 1
+        upward, downward = (_on(steps, weight.device) for steps in (self.upward, self.downward))
         while True:
-            below = _swept(bound, self.upward, low=0.0)
+            below = _swept(bound, upward, low=0.0)
             bound = bound.masked_fill(below <= 0, -torch.inf).masked_fill(below == torch.inf, torch.inf)
-            above = _swept(bound, self.downward, high=0.0)
+            above = _swept(bound, downward, high=0.0)
             bound = bound.masked_fill(above > 0, torch.inf).masked_fill(above == -torch.inf, -torch.inf)
             before, left = left, int(bound.isfinite().sum())
             if left > 0.9 * before or not left:  # what is above the last that were found true is too
-                return bound.masked_fill(_swept(bound, self.upward, low=0.0) == torch.inf, torch.inf)
+                return bound.masked_fill(_swept(bound, upward, low=0.0) == torch.inf, torch.inf)
 
     def _cut(self, weight: Tensor, open_: Tensor) -> Tensor:
         """What is true of the groups that are open."""
@@ -139,9 +140,12 @@ def _swept(value: Tensor, steps: Steps, low: float | None = None, high: float | 
     """Each value with all that was added to those it is led to from, clamped."""
     found = value.clone()
     for first, then in steps:
-        first, then = first.to(found.device), then.to(found.device)
         found.index_add_(0, then, found.index_select(0, first).clamp_(low, high))
     return found
+
+
+def _on(steps: Steps, device: torch.device) -> Steps:
+    return steps if device.type == "cpu" else tuple((first.to(device), then.to(device)) for first, then in steps)
 
 
 def _steps(first: Ints, then: Ints, count: int) -> Steps:

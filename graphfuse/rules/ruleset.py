@@ -158,8 +158,8 @@ class RuleSet:
     def answer(self, logits: Tensor) -> Tensor:
         """The most probable assignment that satisfies every hard rule, exactly.
 
-        Of equally probable ones it is always the same: false before true in the order of the diagram, and in a count
-        earlier labels first.
+        Of equally probable ones it is always the same: false before true in the order of the diagram, in a count
+        earlier labels first, and in a hierarchy as few labels as may be.
         What is given is checked against every hard rule by looking at it.
 
         Shape: ``logits [B, L] -> bool [B, L]``.
@@ -187,7 +187,7 @@ class RuleSet:
         Shape: ``logits [B, L] -> [B]``.
 
         Raises:
-            InputError: As :meth:`answer`.
+            InputError: As :meth:`answer`; or totals of a hierarchy with many parents are beyond the budget.
         """
         self._check(logits)
         return self._total(self._compiled, logits).to(_full(logits))
@@ -198,7 +198,7 @@ class RuleSet:
         Shape: ``logits [B, L] -> [B, L]``.
 
         Raises:
-            InputError: As :meth:`answer`.
+            InputError: As :meth:`log_partition`.
         """
         self._check(logits)
         learns = torch.is_grad_enabled() and logits.requires_grad

@@ -5,8 +5,9 @@ Source: belief propagation, Pearl 1982, "Reverend Bayes on inference engines: a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import permutations
 from typing import Any
 
 import torch
@@ -15,24 +16,48 @@ from torch import Tensor
 from graphfuse.rules.exact import NEVER, either
 from graphfuse.rules.normal import Clause
 
-Sides = tuple[int, int]
+TRUE, EITHER, NEITHER = 1, 2, 3
+"""What a label may be where the one above it is known; 0 is false."""
 
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """How the ``m`` labels of a level limit the labels of the level above.
-
-    Places count the labels of a level that are false and then, once more, those that are true.
+    """What the ``m`` labels of a level may be; those below the same one of the ``M`` labels above stand together.
 
     Attributes:
-        forced: Places of this level, and places above with which they have to be: ``[2, F]``.
-        free: Labels of this level, and places above with which they may be either: ``[2, R]``.
-        never: Places above with which a label can be neither.
+        parent: The place of the one above, in its level: ``[m]``.
+        starts: Of each one above the first that it is above of: ``[M]``.
+        may: What each may be if the one above is false, and if it is true: ``[2, m]``.
+        source: The same as a row of what :meth:`Branched.values` joins: ``[2 m]``.
+        flows: For false, true and either the row above that leads to it, ``[3 m]``; the last, of zeros, if none does.
+        more: Where a second one does too, it; ``None`` where none has two.
     """
 
-    forced: Tensor
-    free: Tensor
-    never: Tensor
+    parent: Tensor
+    starts: Tensor
+    may: Tensor
+    source: Tensor
+    flows: Tensor
+    more: Tensor | None
+
+    @classmethod
+    def of(cls, parent: Sequence[int], may: Sequence[Sequence[int]], above: int) -> Level:
+        """Of ``above`` labels in the level above."""
+        many, up, kinds = len(parent), torch.tensor(parent), torch.tensor(may).t()
+        source = torch.where(kinds == NEITHER, 3 * many, kinds * many + torch.arange(many))
+        rows = torch.stack([up, up + above]).where(kinds != NEITHER, 2 * above)
+        first, second = (torch.full((3, many), 2 * above) for _ in range(2))
+        for true in (1, 0):
+            at = kinds[true].clamp(max=EITHER), torch.arange(many)
+            second[at] = first[at]
+            first[at] = rows[true]
+        more = second.flatten() if (second < 2 * above).any() else None
+        return cls(up, torch.searchsorted(up, torch.arange(above)), kinds, source.flatten(), first.flatten(), more)
+
+    def to(self, device: torch.device) -> Level:
+        """On a device."""
+        moved: dict[str, Any] = {part.name: getattr(self, part.name) for part in fields(self)}
+        return replace(self, **{name: own if own is None else own.to(device) for name, own in moved.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,39 +80,26 @@ class Branched:
     @classmethod
     def of(cls, clauses: Sequence[Clause]) -> Branched | None:
         """Of clauses of two literals that join all their labels; ``None`` where they do so in more ways than one."""
-        barred = dict[Sides, set[tuple[bool, bool]]]()  # of two labels, which pairs of truth values are not allowed
-        for clause in clauses:
-            one, other = sorted(clause, key=abs)
-            barred.setdefault((abs(one) - 1, abs(other) - 1), set()).add((one < 0, other < 0))
-        near = dict[int, list[int]]()
-        for left, right in barred:
+        may, near = _may(clauses), dict[int, list[int]]()
+        for left, right in may:
             near.setdefault(left, []).append(right)
-            near.setdefault(right, []).append(left)
-        if len(barred) != len(near) - 1:
+        if len(may) != 2 * (len(near) - 1):
             return None
-        both = barred | {(right, left): {(b, a) for a, b in pairs} for (left, right), pairs in barred.items()}
         order, sizes, above = _from_the_middle(near)
-        levels, models, start = list[list[list[Sides]]](), [[1, 1] for _ in order], len(order)
+        levels, models, start = list[Level](), [[1, 1] for _ in order], len(order)
         place = {label: at for at, label in enumerate(order)}
         for size, upper in zip(reversed(sizes[1:]), reversed(sizes[:-1])):
             start -= size
-            forced, free, never = list[Sides](), list[Sides](), list[Sides]()
-            for at in range(start, start + size):
-                parent = above[order[at]]
-                up = place[parent] - (start - upper)
-                for true in (False, True):
-                    may = [own for own in (False, True) if (true, own) not in both[parent, order[at]]]
-                    into = up + upper * true
-                    if len(may) == 2:
-                        free.append((at - start, into))
-                    else:
-                        (forced if may else never).append((at - start + size * (may == [True]), into))
-                    models[place[parent]][true] *= sum(models[at][own] for own in may)
-            levels.append([forced, free, never])
-        with torch.inference_mode(False):  # what is made under it could not be used in training
-            made = [[torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).t() for pairs in level] for level in levels]
-            found = tuple(Level(forced, free, never[1]) for forced, free, never in reversed(made))
-        return cls(tuple(order), tuple(sizes), found, sum(models[0]))
+            parents = [above[label] for label in order[start : start + size]]
+            own = [may[pair] for pair in zip(parents, order[start:])]
+            for at, (parent, each) in enumerate(zip(parents, own), start):
+                for true in (0, 1):
+                    models[place[parent]][true] *= sum(models[at][value] for value in each[true])
+            kinds = [[EITHER if len(values) == 2 else sum(values) if values else NEITHER for values in each]
+                     for each in own]  # fmt: skip
+            with torch.inference_mode(False):  # what is made under it could not be used in training
+                levels.append(Level.of([place[parent] - start + upper for parent in parents], kinds, upper))
+        return cls(tuple(order), tuple(sizes), tuple(reversed(levels)), sum(models[0]))
 
     def total(self, off: Tensor, on: Tensor) -> Tensor:
         """By sums from the leaves up; its gradient by what flows down from the root."""
@@ -102,34 +114,27 @@ class Branched:
     def values(self, off: Tensor, on: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor]:
         """Of each level what a label and all below it weigh if it is false, and if it is true: ``[2, m, B]``."""
         own = torch.stack([off, on]).split(self.sizes, 1)
-        found = [own[-1]]
-        for level, upper in zip(reversed(self.levels), reversed(own[:-1])):
+        found, never = [own[-1]], off.new_full((1, 1, off.shape[1]), NEVER)
+        for level, upper in zip(reversed(self.on(off.device)), reversed(own[:-1])):
             below = found[-1]
-            into, value = upper.flatten(0, 1), below.flatten(0, 1)
-            forced, free = level.forced.to(off.device), level.free.to(off.device)
-            into = into.index_add(0, forced[1], value.index_select(0, forced[0]))
-            if free.numel():
-                into = into.index_add(0, free[1], join(below[0], below[1]).index_select(0, free[0]))
-            if level.never.numel():
-                into = into.index_add(
-                    0, level.never.to(off.device), into.new_full((len(level.never), into.shape[1]), NEVER)
-                )
-            found.append(into.unflatten(0, (2, -1)))
+            all_ = torch.cat([below.flatten(0, 1), join(below[0], below[1]), never[0]])
+            said = all_.index_select(0, level.source).unflatten(0, (2, -1))
+            found.append(upper + torch.stack([_summed(each, level) for each in said]))
         return found[::-1]
 
     def best(self, off: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
         """By maxima from the leaves up, then down along what was larger; of equals false is taken, the root first."""
         values = self.values(off, on, torch.maximum)
-        chosen = [values[0][1] > values[0][0]]  # [m, B]
-        for level, value in zip(self.levels, values[1:]):
-            above = torch.cat([~chosen[-1], chosen[-1]])  # whether it came so, of each place
-            forced = level.forced.to(off.device)
-            larger = value[1] > value[0]
-            must = above.new_zeros(2 * len(larger), above.shape[1], dtype=torch.long)
-            must = must.index_add(0, forced[0], above.index_select(0, forced[1]).long()) > 0
-            false, true = must.unflatten(0, (2, -1)).unbind()
-            chosen.append(torch.where(false | true, true, larger))
+        larger = [value[1] > value[0] for value in values]
+        chosen = larger[:1]
+        for level, own in zip(self.on(off.device), larger[1:]):
+            may = torch.where(chosen[-1].index_select(0, level.parent), level.may[1][:, None], level.may[0][:, None])
+            chosen.append((may == TRUE) | (may == EITHER) & own)
         return torch.cat(chosen), values[0].amax((0, 1))
+
+    def on(self, device: torch.device) -> tuple[Level, ...]:
+        """The levels, on a device."""
+        return self.levels if device.type == "cpu" else tuple(level.to(device) for level in self.levels)
 
     def models(self) -> int:
         """Counted with the tree."""
@@ -155,14 +160,34 @@ class _Total(torch.autograd.Function):
         shares = ctx.more.sigmoid().split(tree.sizes)  # of what may be either, how much is true
         true = grad * shares[0]
         flows = [torch.stack([grad - true, true])]
-        for level, share in zip(tree.levels, shares[1:]):
-            above = flows[-1].flatten(0, 1)
-            forced, free = level.forced.to(off.device), level.free.to(off.device)
-            either = torch.zeros_like(share).index_add_(0, free[0], above.index_select(0, free[1]))
-            true = either * share
-            flow = torch.cat([either - true, true])
-            flows.append(flow.index_add_(0, forced[0], above.index_select(0, forced[1])).unflatten(0, (2, -1)))
+        zero = grad.new_zeros(1, len(grad))
+        for level, share in zip(tree.on(off.device), shares[1:]):
+            above = torch.cat([flows[-1].flatten(0, 1), zero])
+            led = above.index_select(0, level.flows)
+            if level.more is not None:
+                led += above.index_select(0, level.more)
+            false, true, free = led.unflatten(0, (3, -1)).unbind()
+            more = free * share
+            flows.append(torch.stack([false + free - more, true + more]))
         return None, *torch.cat(flows, 1).unbind()
+
+
+def _summed(said: Tensor, level: Level) -> Tensor:
+    """What is said to each label above, ``[m, B] -> [M, B]``."""
+    if said.requires_grad:  # of what is quick below there is no second derivative
+        return said.new_zeros(len(level.starts), said.shape[1]).index_add(0, level.parent, said)
+    every = torch.arange(len(said), device=said.device)
+    return torch.nn.functional.embedding_bag(every, said, level.starts, mode="sum")
+
+
+def _may(clauses: Iterable[Clause]) -> dict[tuple[int, int], list[list[int]]]:
+    """Of a label and one that a clause joins it with: what that may be if the first is false, and if it is true."""
+    found = dict[tuple[int, int], list[list[int]]]()
+    for clause in clauses:
+        for one, other in permutations(sorted(clause, key=abs)):
+            own = found.setdefault((abs(one) - 1, abs(other) - 1), [[0, 1], [0, 1]])
+            own[one < 0] = [value for value in own[one < 0] if value != (other < 0)]
+    return found
 
 
 def _from_the_middle(near: dict[int, list[int]]) -> tuple[list[int], list[int], dict[int, int]]:

