@@ -56,8 +56,9 @@ class Level:
 
     def to(self, device: torch.device) -> Level:
         """On a device."""
-        moved: dict[str, Any] = {part.name: getattr(self, part.name) for part in fields(self)}
-        return replace(self, **{name: own if own is None else own.to(device) for name, own in moved.items()})
+        parts = ((part.name, getattr(self, part.name)) for part in fields(self))
+        moved: dict[str, Any] = {name: own if own is None else own.to(device) for name, own in parts}
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True, eq=False)

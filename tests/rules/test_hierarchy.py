@@ -80,6 +80,20 @@ def check(method, worlds: torch.Tensor, logits: torch.Tensor, totals: bool = Tru
     return torch.empty_like(chosen).index_copy(0, torch.tensor(place), chosen).t()
 
 
+def tied(count: int, seed: int) -> torch.Tensor:
+    """Logits of which many sums are alike."""
+    whole = torch.randint(-2, 3, (20, count), generator=torch.Generator().manual_seed(seed))
+    return torch.cat([rows(count, seed), whole])
+
+
+def assert_fewest(logits: torch.Tensor, answers: torch.Tensor, seen: torch.Tensor, worlds: torch.Tensor) -> None:
+    """Where sums are exact, what is true in an answer is so in each as good; ``seen``: worlds as answers are."""
+    for row, answer in zip(logits, answers):
+        sums = (worlds * row).sum(1)
+        if (row == row.round()).all():
+            assert answer.equal(seen[sums == sums.max()].all(0))
+
+
 @pytest.mark.parametrize("seed", range(80))
 @pytest.mark.filterwarnings("ignore::graphfuse.rules.RuleWarning")
 def test_a_tree_is_as_by_enumeration(seed):
@@ -90,7 +104,10 @@ def test_a_tree_is_as_by_enumeration(seed):
     if not len(worlds):
         assert method.models() == 0
         return
-    check(method, worlds, rows(count, seed))
+    logits = tied(count, seed)
+    answers = check(method, worlds, logits)
+    if seed % 2:  # all are implications
+        assert_fewest(logits, answers, worlds, worlds)
     there = torch.zeros(count, 3, device="meta", dtype=DOUBLE)  # all parts of it go where the logits are
     assert method.total(there, there).device == method.best(there, there)[0].device == there.device
 
@@ -101,17 +118,11 @@ def test_implications_are_as_by_enumeration_and_of_equals_the_fewest_are_true(se
     clauses, count = order(seed)
     found = Order.of([frozenset(clause) for clause in clauses])
     method = Implied.of(found, Budget())
-    logits = torch.cat(
-        [rows(count, seed), torch.randint(-2, 3, (20, count), generator=torch.Generator().manual_seed(seed))]
-    )
+    logits = tied(count, seed)
     worlds = allowed(rules_of(clauses, count))
     answers = check(method, worlds, logits)
     flipped = torch.from_numpy(found.flipped)
-    for row, answer in zip(logits, answers):
-        sums = (worlds * row).sum(1)
-        equal = worlds[sums > sums.max() - 1e-9] != flipped
-        if (row == row.round()).all():
-            assert (answer != flipped).equal(equal.all(0))
+    assert_fewest(logits, answers != flipped, worlds != flipped, worlds)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -139,6 +150,15 @@ def test_the_cut_itself_is_as_by_enumeration(seed):
         assert mine == [all(column) for column in zip(*(r for r, s in zip(every, sums) if s > best - 1e-14 * size))]
 
 
+@pytest.mark.parametrize("least", [2.0**-50, 1e-12, 1e-6])
+@pytest.mark.parametrize("unit", [1e-200, 1.0, 3e25])
+def test_the_cut_sees_small_differences(least, unit):
+    child, parent = np.array([[0, 0, 1, 1], [2, 3, 2, 3]])
+    for more in (least, -least, 0.0):
+        weight = unit * np.array([1.0, 1.0 + more, -1.0, -1.0])
+        assert heaviest(weight, np.zeros(4, np.int64), child, parent).tolist() == [more > 0] * 4
+
+
 def methods(rules: RuleSet) -> list[str]:
     return sorted(method.name for method in rules._compiled.methods)
 
@@ -149,6 +169,7 @@ def test_each_component_has_the_method_that_suits_it():
     for clauses, count, name in (
         ([(-1, 2), (-2, 3)], 3, ["tree"]), ([(-1, 2), (-2, 3), (-1, 3)], 3, ["tree"]),
         ([(-1, 2), (1, -2), (-3, 1)], 3, ["tree"]), ([(1, 2), (-2, 3)], 3, ["tree"]),
+        ([(-1, 2), (-2, 3), (-3, 4), (-4, 5), (-1, 4), (-1, 5), (-2, 5)], 5, ["tree"]),
         ([(-1, -2), (-2, -3), (-1, -3)], 3, ["decision diagram"]), ([(-1, 2, 3)], 3, ["decision diagram"]),
         ([(-1, 2), (-2, 1), (-2, 3), (-3, 2), (-3, 1)], 3, ["tree"]),
         ([(-1, 2), (-1, 3), (-2, 4), (-3, 4)], 4, ["decision diagram"]),
