@@ -29,10 +29,10 @@ def to_hetero_data(batch: Batch) -> HeteroData:
     """A batch as one ``HeteroData`` with PyG's own fields, so that PyG layers and transforms work on it.
 
     ``data[kind].x [N_kind, width]``, ``.batch [N_kind]``, ``.ptr [B + 1]`` and ``.span [N_kind, 2]`` where given;
-    ``data[relation].edge_index [2, E]`` and ``.edge_weight [E]`` where given; ``data.name`` and ``data.target``, one a
-    sample, and so ``data.facts``, each in a :class:`Kept`. A batch of one sample is as a graph that PyG batches: no ``.batch`` and ``.ptr``, a bare name, a target
-    that is bare if it is text and else in a :class:`Kept`, and a ``.span`` of every kind, NaN where none is given,
-    since PyG joins only fields that all graphs have.
+    ``data[relation].edge_index [2, E]`` and ``.edge_weight [E]`` where given; ``data.name`` and ``data.target``, one
+    a sample, and so ``data.facts``, each in a :class:`Kept`. A batch of one sample is as a graph that PyG batches: no
+    ``.batch`` and ``.ptr``, a bare name, a target that is bare if it is text and else in a :class:`Kept`, and a
+    ``.span`` of every kind, NaN where none is given, since PyG joins only fields that all graphs have.
     """
     data, several = HeteroData(), len(batch) > 1
     for kind, x in batch.nodes.items():
