@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from graphfuse.rules.compiled import parts_of
 from graphfuse.rules.normal import Clauses, Tree
 from graphfuse.rules.rule import Rule
+from graphfuse.rules.units import parts_of
 
 
 def redundant(rules: Sequence[Rule], trees: Sequence[Tree]) -> Iterator[tuple[Rule, str]]:

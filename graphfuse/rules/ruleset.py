@@ -82,7 +82,7 @@ class RuleSet:
                     near = did_you_mean(label, self.labels)
                     raise InputError(f"{self._at(rule)}: there is no label {label!r}.{near}")
         for rule, what in redundant([self.rules[place] for place in self._trees], list(self._trees.values())):
-            warnings.warn(f"{self._at(rule)}: rule {rule.name!r} {what}.", RuleWarning, stacklevel=4)
+            warnings.warn(f"{self._at(rule)}: rule {rule.name!r} {what}.", RuleWarning, stacklevel=5)
         _ = self._compiled
 
     @classmethod
@@ -213,8 +213,8 @@ class RuleSet:
     def answer(self, logits: Tensor, graph: Facts | None = None) -> Tensor:
         """The most probable assignment that satisfies every hard rule, exactly.
 
-        Of equally probable ones it is always the same: false before true in the order of the diagram, and in a count
-        earlier labels first.
+        Of equally probable ones it is always the same: false before true in the order of the diagram, in a count
+        earlier labels first, and in a hierarchy as few labels as may be.
         What is given is checked against every hard rule by looking at it.
 
         Shape: ``logits [B, L] -> bool [B, L]``.
@@ -247,7 +247,7 @@ class RuleSet:
         Shape: ``logits [B, L] -> [B]``.
 
         Raises:
-            InputError: As :meth:`answer`.
+            InputError: As :meth:`answer`; or totals of a hierarchy with many parents are beyond the budget.
         """
         return log_total(self._compiled, self._given(logits, graph), self._refuse).to(_full(logits))
 
@@ -257,7 +257,7 @@ class RuleSet:
         Shape: ``logits [B, L] -> [B, L]``.
 
         Raises:
-            InputError: As :meth:`answer`.
+            InputError: As :meth:`log_partition`.
         """
         given = self._given(logits, graph)
         learns = torch.is_grad_enabled() and logits.requires_grad
