@@ -38,9 +38,9 @@ def test_a_file_is_read_and_what_it_comes_to_is_said(capsys):
         "ward.rules: 4 rules (3 hard, 1 soft) over 7 labels",
         "warning: ward.rules:5: rule 'again' says nothing that 'fever_is_sign' does not say.",
         "",
-        "  labels  answered by       nodes  allowed",
-        "       3  count                 -        3  chest, head, abdomen",
-        "       2  decision diagram      3        3  fever, sign",
+        "  labels  answered by  nodes  allowed",
+        "       3  count            -        3  chest, head, abdomen",
+        "       2  tree             -        3  fever, sign",
         "in no hard rule: cough, flu",
         "satisfiable: 36 of 128 label sets are allowed",
     ]
@@ -79,7 +79,7 @@ def test_all_of_it_is_one_object_for_programs(capsys):
         "warnings": ["ward.rules:5: rule 'again' says nothing that 'fever_is_sign' does not say."],
         "components": [
             {"method": "count", "labels": ["chest", "head", "abdomen"], "nodes": None, "allowed": 3},
-            {"method": "decision diagram", "labels": ["fever", "sign"], "nodes": 3, "allowed": 3}],
+            {"method": "tree", "labels": ["fever", "sign"], "nodes": None, "allowed": 3}],
     }  # fmt: skip
     assert table["rules"][0] == {"name": "fever_is_sign", "hard": True, "support": 2, "broken": 1, "first": "row 4"}
     assert (table["rows"], table["breaking"], table["never"], table["other"]) == (4, 2, ["flu"], {})
