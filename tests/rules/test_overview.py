@@ -54,6 +54,7 @@ def test_of_what_is_observed_a_table_of_labels_says_nothing():
     assert [set(each.labels) for each in components(rules)] == [{"t", "u"}, {"fever", "temp(x) >= 39"}]
 
 
+@pytest.mark.filterwarnings("ignore::graphfuse.rules.RuleWarning")
 def test_what_is_beyond_the_budget_to_count_is_not_counted():
     rng = random.Random(0)
     labels = [f"x{i}" for i in range(40)]
