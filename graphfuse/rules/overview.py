@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from graphfuse.core.errors import InputError
 from graphfuse.rules.atoms import Atom, ForAll, Label, of_row
 from graphfuse.rules.compiled import truth
-from graphfuse.rules.exact import Layered
+from graphfuse.rules.exact import Layered, Method
 from graphfuse.rules.expression import Implies
 from graphfuse.rules.normal import tree_of
 from graphfuse.rules.ruleset import RuleSet
@@ -23,13 +24,13 @@ class Component:
         method: How they are answered exactly.
         labels: Their names, in the order in which they are decided.
         nodes: Of the decision diagram; ``None`` where there is none.
-        allowed: How many of their assignments are allowed.
+        allowed: How many of their assignments are allowed; ``None`` where that is beyond the budget.
     """
 
     method: str
     labels: tuple[str, ...]
     nodes: int | None
-    allowed: int
+    allowed: int | None
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,17 @@ def components(rules: RuleSet) -> list[Component]:
     found = [
         Component(method.name, tuple(names[label] for label in method.labels),
                   sum(each.shape[1] - 1 for each in method.follows) if isinstance(method, Layered) else None,
-                  method.models())
+                  _models(method))
         for method in rules._compiled.methods
     ]  # fmt: skip
     return sorted(found, key=lambda each: -len(each.labels))
+
+
+def _models(method: Method) -> int | None:
+    try:
+        return method.models()
+    except InputError:
+        return None
 
 
 def counts(rules: RuleSet, answers: Tensor) -> Sequence[Count | None]:

@@ -2,10 +2,15 @@
 
 import json
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from graphfuse.cli import run
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "rules" / "ccn"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the rule data folder is not beside this checkout")
 
 WARD = """# What any nurse of the ward would say.
 hard fever_is_sign: fever -> sign
@@ -38,9 +43,9 @@ def test_a_file_is_read_and_what_it_comes_to_is_said(capsys):
         "ward.rules: 4 rules (3 hard, 1 soft) over 7 labels",
         "warning: ward.rules:5: rule 'again' says nothing that 'fever_is_sign' does not say.",
         "",
-        "  labels  answered by       nodes  allowed",
-        "       3  count                 -        3  chest, head, abdomen",
-        "       2  decision diagram      3        3  fever, sign",
+        "  labels  answered by  nodes  allowed",
+        "       3  count            -        3  chest, head, abdomen",
+        "       2  tree             -        3  fever, sign",
         "in no hard rule: cough, flu",
         "satisfiable: 36 of 128 label sets are allowed",
     ]
@@ -79,7 +84,7 @@ def test_all_of_it_is_one_object_for_programs(capsys):
         "warnings": ["ward.rules:5: rule 'again' says nothing that 'fever_is_sign' does not say."],
         "components": [
             {"method": "count", "labels": ["chest", "head", "abdomen"], "nodes": None, "allowed": 3},
-            {"method": "decision diagram", "labels": ["fever", "sign"], "nodes": 3, "allowed": 3}],
+            {"method": "tree", "labels": ["fever", "sign"], "nodes": None, "allowed": 3}],
     }  # fmt: skip
     assert table["rules"][0] == {"name": "fever_is_sign", "hard": True, "support": 2, "broken": 1, "first": "row 4"}
     assert (table["rows"], table["breaking"], table["never"], table["other"]) == (4, 2, ["flu"], {})
@@ -125,6 +130,24 @@ def test_a_file_without_a_rule_has_nothing_to_say(capsys, place):
     assert capsys.readouterr().out == (
         "none.rules: 0 rules (0 hard, 0 soft) over 0 labels\nsatisfiable: 1 of 1 label sets are allowed\n\n"
         "visits.csv: 4 rows, of which 0 break a hard rule\n")  # fmt: skip
+
+
+@needs_data
+@pytest.mark.parametrize(("name", "allowed", "never", "idle"), [("genbase", 804816, 50, 10), ("yeast", 1668, 5, 5)])
+def test_published_rules_have_the_support_that_their_file_says_and_no_row_breaks_one(
+    name, allowed, never, idle, capsys
+):
+    file, truth = DATA / f"{name}_rules.txt", np.load(DATA / f"{name}.npz", allow_pickle=False)["Y"].astype(int)
+    names = [f"l{i}" for i in range(truth.shape[1])]
+    Path("truth.csv").write_text("\n".join([",".join(names), *(",".join(map(str, row)) for row in truth.tolist())]))
+    words = ["--form", "heads", "--names", ",".join(names), "--labels", "truth.csv", "--json"]
+    assert run(["rules", "check", str(file), *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["allowed"], len(found["warnings"]), found["table"]["breaking"]) == (allowed, idle, 0)
+    said = [float(line.split()[0]) for line in file.read_text().splitlines() if line.strip()]
+    shares = [rule["support"] / len(truth) for rule in found["table"]["rules"]]
+    assert max(abs(a - b) for a, b in zip(said, shares) if a <= 1) < 0.0006  # 2.000 marks rules without support
+    assert sum(share == 0 for share in shares) == never
 
 
 @pytest.mark.parametrize(("words", "said"), [
