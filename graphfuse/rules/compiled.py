@@ -15,7 +15,9 @@ from graphfuse.rules.exact import Layered, Method
 from graphfuse.rules.implications import Implied
 from graphfuse.rules.normal import Clause, Tree, labels_in
 from graphfuse.rules.order import Order
+from graphfuse.rules.solved import Solved
 from graphfuse.rules.tree import Branched
+from graphfuse.rules.truth import truth
 from graphfuse.rules.units import parts_of, propagated
 
 SMALL = 2_000
@@ -116,7 +118,10 @@ def _method(clauses: Sequence[Clause], trees: Sequence[Tree], budget: Budget) ->
         order = Order.of(clauses)
         if order is not None:
             return _ordered(order, budget)
-    diagram = build(clauses, trees, budget)
+    try:
+        diagram = build(clauses, trees, budget)
+    except TooLargeError:
+        return Solved.of(clauses, trees, budget)
     return None if diagram is None else Layered.of(diagram)
 
 
@@ -133,21 +138,6 @@ def _ordered(order: Order, budget: Budget) -> Method:
     except TooLargeError:
         diagram = None
     return Implied.of(order, budget) if diagram is None else Layered.of(diagram)
-
-
-def truth(tree: Tree, answers: Tensor) -> Tensor:
-    """Whether a tree is true, ``bool [B, L] -> bool [B]``."""
-    if isinstance(tree, bool):
-        return answers.new_full((len(answers),), tree)
-    if isinstance(tree, int):
-        return answers[:, tree - 1] if tree > 0 else ~answers[:, -tree - 1]
-    parts = torch.stack([truth(part, answers) for part in tree[1]])
-    if tree[0] == "count":
-        many = parts.sum(0)
-        return (many >= tree[2]) & (many <= tree[3])
-    if tree[0] == "iff":
-        return parts[0] == parts[1]
-    return ~parts[0] if tree[0] == "not" else parts.all(0) if tree[0] == "and" else parts.any(0)
 
 
 def _place(literal: int, count: int) -> int:

@@ -149,7 +149,8 @@ class RuleSet:
         except TooLargeError:
             budget = f"{self.budget.nodes} nodes and {self.budget.seconds:g} s"
             raise InputError(f"{self.source or 'Rules'}: labels that hard rules join are beyond a budget of {budget}; "
-                             "give RuleSet a larger one, or make rules soft.") from None  # fmt: skip
+                             "give RuleSet a larger one, install graphfuse[solver] for answers without totals, or make "
+                             "rules soft.") from None  # fmt: skip
         named = ", ".join(f"{rule.name!r} (line {rule.line})" if rule.line else repr(rule.name) for rule in core)
         if len(core) == 1:
             raise InputError(f"{self.source or 'Rules'}: hard rule {named} can never hold.")
