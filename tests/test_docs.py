@@ -10,7 +10,7 @@ import pytest
 
 from graphfuse.encoders import ENCODERS
 from graphfuse.tables.parts import Fusion
-from graphfuse.tables.spec import METRICS, SHARES, Rows, Spec, Target, Training
+from graphfuse.tables.spec import METRICS, SHARES, Rows, Rules, Spec, Target, Training
 from graphfuse.testing import CHECKS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -35,7 +35,7 @@ def rows_of(key: str) -> list[list[str]]:
     return [row for row in rows if f"`{key}`" in row[0]]
 
 
-@pytest.mark.parametrize("part", [Target, Rows, Training, Fusion])
+@pytest.mark.parametrize("part", [Target, Rows, Rules, Training, Fusion])
 def test_every_key_of_a_section_is_named_with_its_default(part):
     for field in fields(part):
         if field.name == "options":

@@ -1,8 +1,9 @@
 """A model as a folder: settings as JSON, weights as safetensors; nothing in it is ever executed.
 
-``config.json`` holds the schema, the fusion with its options, the head with its labels, the trained encoders and the
-checksums of itself and of the weights, so that the model opens on another machine, offline, and an altered file is
-noticed. Parts of a user's own are recorded by name only and have to be given again.
+``config.json`` holds the schema, the fusion with its options, the head with its labels, the trained encoders, how rules
+are used and the checksums of itself and the other files, so that the model opens on another machine, offline, and an
+altered file is noticed. Rules are a text of their own, over the labels of the head. Parts of a user's own are recorded
+by name only and have to be given again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -28,15 +30,19 @@ from graphfuse.edges import EDGES
 from graphfuse.encoders import ENCODERS
 from graphfuse.heads import HEADS
 from graphfuse.model.fusion_model import FusionModel
+from graphfuse.model.ruled import Ruled, plain
+from graphfuse.rules import Budget, RuleSet, RuleWarning
+from graphfuse.rules.language import parse
+from graphfuse.rules.vocabulary import Vocabulary
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, RULES = "config.json", "model.safetensors", "rules.txt"
 VERSIONED = ("graphfuse", "torch", "torch-geometric", "transformers")
 OWN = "own: "
 """How a part that is in no catalog is recorded."""
 
 
 def save(model: FusionModel, folder: Path, extra: Mapping[str, Any]) -> None:
-    """Writes a model's two files, both or none; a full disk leaves what was there.
+    """Writes a model's files, all or none; a full disk leaves what was there.
 
     Args:
         model: The one to save.
@@ -49,23 +55,28 @@ def save(model: FusionModel, folder: Path, extra: Mapping[str, Any]) -> None:
     tensors = {name: x.detach().cpu().clone(memory_format=torch.contiguous_format)  # tied ones are saved twice
                for name, x in model.state_dict().items()}  # fmt: skip
     data = safetensors.torch.save(tensors, {"format": "pt"})
+    files = {WEIGHTS: data} | ({} if model.rules is None else {RULES: f"{model.rules}\n".encode()})
     config = {**describe(model), **extra}
-    config["sha256"] = {WEIGHTS: hashlib.sha256(data).hexdigest(), CONFIG: _own_checksum(config)}
-    text = json.dumps(config, ensure_ascii=False, indent=2) + "\n"
-    write_all({folder / WEIGHTS: data, folder / CONFIG: text.encode()})
+    config["sha256"] = {name: hashlib.sha256(own).hexdigest() for name, own in files.items()}
+    config["sha256"][CONFIG] = _own_checksum(config)
+    files[CONFIG] = (json.dumps(config, ensure_ascii=False, indent=2) + "\n").encode()
+    write_all({folder / name: own for name, own in files.items()})
 
 
 def describe(model: FusionModel) -> dict[str, Any]:
     """What ``config.json`` says of a model, as plain values, beside the checksums."""
     encoders: dict[str, Any] = dict(model.encoders.items())
-    head = model.head.config() if hasattr(model.head, "config") else {}
+    own = plain(model.head)
+    head = own.config() if hasattr(own, "config") else {}
     told = {
         "model": {key: _plain(value) for key, value in model.settings.items()},
         "schema": model.schema.to_dict(),
-        "head": {"head": _name(HEADS, model.head), **head},
+        "head": {"head": _name(HEADS, own), **head},
         "encoders": {kind: {"encoder": _name(ENCODERS, e), **e.config()} for kind, e in encoders.items()},
         "versions": {name: version(name) for name in VERSIONED},
     }
+    if isinstance(model.head, Ruled):
+        told["rules"] = model.head.config()
     return json.loads(json.dumps(told, default=str))
 
 
@@ -102,7 +113,7 @@ def load(
     config = read_json(path / CONFIG)
     try:
         _check_sums(config, path)
-        model = _build(config, fusion, head, encoders or {}, edges, options)
+        model = _build(config, path, fusion, head, encoders or {}, edges, options)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
@@ -130,8 +141,8 @@ def push(model: FusionModel, repository: str, private: bool = False, message: st
     return str(made)
 
 
-def _build(config: Mapping[str, Any], fusion: Any, head: Any, encoders: Mapping[str, Any], edges: Sequence[Any],
-           options: Mapping[str, Any]) -> FusionModel:  # fmt: skip
+def _build(config: Mapping[str, Any], path: Path, fusion: Any, head: Any, encoders: Mapping[str, Any],
+           edges: Sequence[Any], options: Mapping[str, Any]) -> FusionModel:  # fmt: skip
     settings, described = {**config["model"], **options}, dict(config["head"])
     fusion = _given(settings.pop("fusion"), fusion, "fusion", "fusion=YourClass")
     for key, value in settings.items():
@@ -145,7 +156,18 @@ def _build(config: Mapping[str, Any], fusion: Any, head: Any, encoders: Mapping[
         trained[kind] = look_up(ENCODERS, made, "encoder")(**own) if isinstance(made, str) else made
     schema = Schema.from_dict(config["schema"], EDGES | {part.__name__: part for part in edges})
     head = look_up(HEADS, head, "head")(**described) if isinstance(head, str) else head
-    return FusionModel(schema, head, fusion, encoders=trained, **settings)
+    return FusionModel(schema, head, fusion, encoders=trained, **_rules(config, path, head), **settings)
+
+
+def _rules(config: Mapping[str, Any], path: Path, head: Any) -> dict[str, Any]:
+    """How ``FusionModel`` is told of saved rules, if there are any."""
+    if "rules" not in config:
+        return {}
+    told, labels, file = config["rules"], tuple(map(str, head.labels)), path / RULES
+    with warnings.catch_warnings(action="ignore", category=RuleWarning):  # said when they were made
+        found = tuple(parse(file.read_text("utf-8"), Vocabulary(labels), str(file)))
+        rules = RuleSet(labels, found, str(file), Budget(**told["budget"]))
+    return {"rules": rules, "rule_mode": told["mode"], "rule_weight": told["weight"]}
 
 
 def _given(recorded: Any, given: Any, what: str, how: str) -> Any:
@@ -160,7 +182,8 @@ def _given(recorded: Any, given: Any, what: str, how: str) -> Any:
 
 def _check_sums(config: Mapping[str, Any], path: Path) -> None:
     sums = config.get("sha256", {})
-    for name, found in ((CONFIG, _own_checksum(config)), (WEIGHTS, sha256(path / WEIGHTS))):
+    names = [WEIGHTS, *([RULES] if "rules" in config else [])]
+    for name, found in [(CONFIG, _own_checksum(config)), *((name, sha256(path / name)) for name in names)]:
         if sums.get(name, found) != found:
             raise InputError(f"{name}: the file was altered after it was saved (its checksum differs).")
 
@@ -184,7 +207,7 @@ def _fetch(repository: str, revision: str | None) -> Path:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=[CONFIG, WEIGHTS]))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=[CONFIG, WEIGHTS, RULES]))
     except HFValidationError:
         raise InputError(f"{repository}: there is no such folder.") from None
     except Exception as error:  # the hub's client raises many kinds, its transport's own among them

@@ -23,6 +23,8 @@ from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.fusion import FUSIONS
 from graphfuse.fusion.stack import as_fusion
+from graphfuse.model.ruled import Ruled
+from graphfuse.rules import Refine, RuleSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +34,12 @@ class Output:
     Attributes:
         scores: As the head says; ``[B, C]`` for classify.
         fused: Node states and one vector a sample.
+        before: Scores before rules refined them; ``None`` where none do.
     """
 
     scores: Tensor
     fused: Fused
+    before: Tensor | None = None
 
 
 class FusionModel(nn.Module):
@@ -48,10 +52,16 @@ class FusionModel(nn.Module):
             layers=.., **options)``, or a layer, called ``(dim, schema, **options)``, which is stacked.
         dim: Width of the node states.
         layers: Of the fusion.
-        rules: Reserved for the rule layer, which this version does not have.
+        rules: Over the labels of the head, ``Classify`` or ``MultiLabel``: a ``gf.RuleSet``, or the path of a file.
+        rule_mode: ``"exact"``: no answer breaks a hard rule, and training conditions outputs on them. ``"loss"``: what
+            rules cost by themselves, soft ones too, is added to the loss; answers may break them. ``"refine"``: scores
+            are pushed towards all rules, by weights of which some may be learned; answers may still break them.
+        rule_weight: Of the rules beside the head's own loss, in mode ``"loss"``.
         dropout: Share of state values that are dropped in training, after the relations are laid.
         encoders: kind -> encoder that is trained with the model; its samples bring what ``encoder.prepare`` gives.
         options: Further options of the fusion.
+
+    With rules, ``head`` is a :class:`graphfuse.model.Ruled`; it alone conditions on them, so scores are those before.
 
     Scores are divided by ``temperature``, 1 until ``gf.fit`` calibrates it on validation: it changes no answer, only
     how sure of it the model is (Guo et al. 2017, "On calibration of modern neural networks", section 4.2).
@@ -59,7 +69,8 @@ class FusionModel(nn.Module):
     Shape: ``Batch -> Output(scores, fused)``.
 
     Raises:
-        InputError: An unknown fusion (with the nearest names), or a schema that does not suit the head or an encoder.
+        InputError: An unknown fusion (with the nearest names), a schema that does not suit the head or an encoder, or
+            rules that do not suit the head.
     """
 
     temperature: Tensor
@@ -71,15 +82,16 @@ class FusionModel(nn.Module):
         fusion: str | Callable[..., nn.Module] = "hgt",
         dim: int = 128,
         layers: int = 2,
-        rules: None = None,
+        rules: RuleSet | str | Path | None = None,
         dropout: float = 0.1,
         encoders: Mapping[str, nn.Module] | None = None,
+        rule_mode: str = "exact",
+        rule_weight: float = 1.0,
         **options: Any,
     ):
         super().__init__()
-        if rules is not None:
-            raise InputError("FusionModel: this version has no rule layer; leave out rules.")
-        self.schema, self.head = schema, head
+        self.schema = schema
+        self.head = head if rules is None else Ruled.of(head, rules, rule_mode, rule_weight)
         self.settings = {"fusion": fusion, "dim": dim, "layers": layers, "dropout": dropout, **options}
         self.encoders = nn.ModuleDict()
         for kind, encoder in (encoders or {}).items():
@@ -89,11 +101,18 @@ class FusionModel(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.fusion = find_fusion(fusion)(dim, schema, layers=layers, **options)
         self.readout = head.build(dim, schema)
+        refined = isinstance(self.head, Ruled) and self.head.mode == "refine"
+        self.refine = Refine(self.head.rules) if refined else None
         self.register_buffer("temperature", torch.ones(()))
 
     def _projection(self, kind: str, dim: int) -> nn.Module:
         width = self.encoders[kind].width if kind in self.encoders else self.schema.kinds[kind]
         return nn.Sequential(nn.Linear(width, dim), nn.LayerNorm(dim))  # type: ignore[arg-type]
+
+    @property
+    def rules(self) -> RuleSet | None:
+        """Over the labels of the head, if there are any."""
+        return self.head.rules if isinstance(self.head, Ruled) else None
 
     @property
     def device(self) -> torch.device:
@@ -116,7 +135,10 @@ class FusionModel(nn.Module):
         graph = lay(replace(batch, nodes=nodes, offsets=offsets), self.schema, states)
         graph = graph.replace(x=self.dropout(graph.x))
         fused = self.fusion(graph)
-        return Output(self.readout(fused) / self.temperature, fused), graph
+        scores = self.readout(fused)
+        if self.refine is None:
+            return Output(scores / self.temperature, fused), graph
+        return Output(self.refine(scores) / self.temperature, fused, scores / self.temperature), graph
 
     def collate(self, samples: Sequence[Sample], max_edges: int | None = None) -> Batch:
         """A batch of this model's schema; names the sample where one does not fit it."""
@@ -155,7 +177,7 @@ class FusionModel(nn.Module):
             self.train(training)
 
     def save_pretrained(self, folder: str | Path, **extra: Any) -> None:
-        """Writes ``config.json`` and ``model.safetensors``; see :mod:`graphfuse.model.folder`."""
+        """Writes ``config.json``, ``model.safetensors`` and any ``rules.txt``; see :mod:`graphfuse.model.folder`."""
         from graphfuse.model.folder import save
 
         save(self, Path(folder), extra)

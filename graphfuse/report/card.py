@@ -24,15 +24,16 @@ def model_card(config: Values, facts: Values) -> str:
         config: Of the saved model, as in its ``config.json``.
         facts: What the run knows beside it; the section of a part that is not there is left out. ``name``, ``command``,
             ``seed``, ``hardware``, ``temperature``; ``versions`` and ``sha256``, name -> text; ``splits``, split ->
-            samples; ``cells``, column -> ``{"filled", "rows"}`` of training; ``labels``; ``metrics``, ``valid`` and
-            ``test`` -> metric -> value; ``columns``, kind -> ``{"encoder", "column"}``, or ``numeric`` and
-            ``categorical`` for a kind of many columns; ``target``, ``{"column", "task"}``.
+            samples; ``cells``, column -> ``{"filled", "rows"}`` of training; ``labels``; ``rules``, their text;
+            ``metrics``, ``valid`` and ``test`` -> metric -> value; ``columns``, kind -> ``{"encoder", "column"}``, or
+            ``numeric`` and ``categorical`` for a kind of many columns; ``target``, ``{"column", "task"}``.
     """
     parts = [
         f"# {text(name_of(facts))}",
         _answers(config, facts),
         _section("What it reads", _reads(config, facts)),
         _section("Fusion", _fusion(config)),
+        _section("Rules", _rules(config, facts)),
         _section("Training data", _data(facts)),
         _section("Metrics", _metrics(config, facts)),
         _section("Intended use and limits", _limits(config, facts)),
@@ -71,6 +72,19 @@ def _columns(key: str, value: Any) -> str:
 def _fusion(config: Values) -> str:
     rows = [[text(name), number(value)] for name, value in part_of(config, "model").items()]
     return table(["option", "value"], rows) if rows else ""
+
+
+def _rules(config: Values, facts: Values) -> str:
+    mode, rules = part_of(config, "rules").get("mode"), str(facts.get("rules", ""))
+    if not mode:
+        return ""
+    said = {"exact": "No answer breaks a hard rule over its labels",
+            "loss": "It was trained with rules over its labels, which answers may still break",
+            "refine": "Its scores are pushed towards rules over its labels, which answers may still break"}  # fmt: skip
+    lines = rules.splitlines()
+    more = f"\n\n{len(lines) - SHOWN:,} more are in that file." if len(lines) > SHOWN else ""
+    shown = "\n".join(lines[:SHOWN])
+    return f"{said.get(mode, text(mode))} (`rules.txt`)." + (f"\n\n{code(shown, '')}{more}" if rules else "")
 
 
 def _data(facts: Values) -> str:

@@ -1,4 +1,4 @@
-"""What the figures of answers, missing values and further metrics show: numbers laid on axes, for the template."""
+"""What figures and tables of answers, missing values, further metrics and rules show: numbers, for the template."""
 
 from __future__ import annotations
 
@@ -12,12 +12,21 @@ from graphfuse.core.errors import InputError
 from graphfuse.report.axis import Axis
 from graphfuse.report.figures import ends_of
 from graphfuse.report.numbers import Numbers
-from graphfuse.report.outcomes import LOWER, Answered, Confusion, MissingCurve, MoreMetrics, Reliability
-from graphfuse.report.rows import ANSWERS, METRICS, MISSING
+from graphfuse.report.outcomes import (
+    LOWER,
+    Answered,
+    BrokenRules,
+    Confusion,
+    MissingCurve,
+    MoreMetrics,
+    Reliability,
+)
+from graphfuse.report.rows import ANSWERS, METRICS, MISSING, RULES, RuleRow
 from graphfuse.report.unit import Unit, Value
 
 WIDE, HIGH = 200.0, 130.0  # of the plot in a panel of missing values
 BESIDE = 3.0  # between the points of two methods at one share
+RULES_SHOWN = 40
 SPREAD = 14.0  # between the first and the last of them, at most
 
 
@@ -115,6 +124,42 @@ class MetricTable:
 
 
 @dataclass(frozen=True)
+class RuleTable:
+    """How often answers break each rule, in percent; the rules that are broken most, before rules or after, first.
+
+    Attributes:
+        methods: Those with rules, in the order of the page.
+        rules: What is shown, :data:`RULES_SHOWN` at most.
+        more: How many are not, and ``never``, how many of these no answer breaks.
+    """
+
+    methods: Sequence[str]
+    rules: Sequence[RuleRow]
+    more: int
+    never: int
+    unit: Unit
+    broken: BrokenRules
+
+    @classmethod
+    def of(cls, broken: BrokenRules, numbers: Numbers) -> RuleTable:
+        """All rules of all methods."""
+        worst = {rule: max(value.mean for side in (broken.before, broken.after) for value in side[rule].values())
+                 for rule in broken.rules}  # fmt: skip
+        order = sorted(broken.rules, key=lambda rule: -worst[rule])
+        shown, rest = order[:RULES_SHOWN], order[RULES_SHOWN:]
+        return cls(_ordered(broken.methods, numbers), [broken.rules[rule] for rule in shown], len(rest),
+                   sum(not worst[rule] for rule in rest), Unit("rules broken", True, True, 1), broken)  # fmt: skip
+
+    def cells(self, rule: str, method: str) -> tuple[str, str]:
+        """Before and after; a method may lack a rule."""
+        sides = (
+            side[rule].get(method, Value(math.nan, math.nan, 0)) for side in (self.broken.before, self.broken.after)
+        )
+        before, after = (self.unit.spread(_shown(value, self.unit)) for value in sides)
+        return before, after
+
+
+@dataclass(frozen=True)
 class Outcomes:
     """What a page draws from the rows beside a comparison; each part may be lacking.
 
@@ -123,12 +168,14 @@ class Outcomes:
         reliability: Of each method.
         missing: The panels of missing values.
         metrics: Further metrics.
+        rules: How often each rule is broken.
     """
 
     confusion: Confusion | None = None
     reliability: Mapping[str, Reliability] | None = None
     missing: MissingPanels | None = None
     metrics: MetricTable | None = None
+    rules: RuleTable | None = None
 
     @classmethod
     def open(cls, folder: str | Path, numbers: Numbers) -> Outcomes:
@@ -139,22 +186,25 @@ class Outcomes:
         """
         folder = Path(folder)
         answered, curve, more = Answered.open(folder), MissingCurve.open(folder), MoreMetrics.open(folder)
+        rules = BrokenRules.open(folder)
         by_method = answered.by_method if answered else {}
         _check(folder / ANSWERS, by_method, numbers)
         _check(folder / MISSING, curve.values if curve else (), numbers)
         _check(folder / METRICS, more.methods if more else (), numbers)
+        _check(folder / RULES, rules.methods if rules else (), numbers)
         chosen = by_method.get(numbers.chosen)
         return cls(
             confusion=Confusion.of(chosen) if chosen else None,
             reliability={name: Reliability.of(by_method[name]) for name in _ordered(by_method, numbers)},
             missing=MissingPanels.of(curve, numbers) if curve else None,
             metrics=MetricTable.of(more, numbers) if more else None,
+            rules=RuleTable.of(rules, numbers) if rules else None,
         )
 
     @property
     def any(self) -> bool:
         """Whether there is something to draw."""
-        return bool(self.reliability or self.missing or self.metrics)
+        return bool(self.reliability or self.missing or self.metrics or self.rules)
 
 
 def _check(path: Path, methods: Iterable[str], numbers: Numbers) -> None:

@@ -1,4 +1,4 @@
-"""What the rows beside a comparison say: confusions, calibration, missing values, further metrics.
+"""What the rows beside a comparison say: confusions, calibration, missing values, further metrics, rules.
 
 Each class opens a folder and gives ``None`` where its file is not there or has no rows. Numbers are in the units of the
 rows: a share, a confidence or an accuracy is 0 to 1.
@@ -13,12 +13,13 @@ from pathlib import Path
 
 from graphfuse.core.errors import InputError
 from graphfuse.report.answered import Answered, Confusion, Reliability
-from graphfuse.report.rows import METRICS, MISSING, MetricRow, MissingRow, read_rows
+from graphfuse.report.rows import METRICS, MISSING, RULES, MetricRow, MissingRow, RuleRow, read_rows
 from graphfuse.report.unit import Value, over_seeds
 
-__all__ = ["Answered", "Confusion", "MissingCurve", "MoreMetrics", "Reliability"]
+__all__ = ["Answered", "BrokenRules", "Confusion", "MissingCurve", "MoreMetrics", "Reliability"]
 
-LOWER = frozenset({"calibration_error", "log_loss", "absolute_error", "squared_error"})
+LOWER = frozenset({"calibration_error", "log_loss", "absolute_error", "squared_error", "rules_broken_before",
+                   "rules_broken"})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,36 @@ class MoreMetrics:
         """The best mean; lower is better for the metrics in :data:`LOWER`."""
         means = [value.mean for value in self.values[metric].values() if math.isfinite(value.mean)]
         return (min if metric in LOWER else max)(means, default=math.nan)
+
+
+@dataclass(frozen=True)
+class BrokenRules:
+    """How often answers break each rule: the rules as they are told, and rule -> method -> shares over seeds.
+
+    Attributes:
+        rules: One row of each rule, in their order.
+        before: What the head by itself would have answered.
+        after: What was answered.
+    """
+
+    rules: Mapping[str, RuleRow]
+    before: Mapping[str, Mapping[str, Value]]
+    after: Mapping[str, Mapping[str, Value]]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> BrokenRules | None:
+        """From ``rules.jsonl``."""
+        first = dict[str, RuleRow]()
+        before, after = (dict[str, dict[str, list[float]]]() for _ in range(2))
+        for row in read_rows(Path(folder) / RULES, RuleRow).values():
+            first.setdefault(row.rule, row)
+            before.setdefault(row.rule, {}).setdefault(row.method, []).append(row.before)
+            after.setdefault(row.rule, {}).setdefault(row.method, []).append(row.after)
+        means = ({rule: {name: over_seeds(x) for name, x in own.items()} for rule, own in found.items()}
+                 for found in (before, after))  # fmt: skip
+        return cls(first, *means) if first else None
+
+    @property
+    def methods(self) -> set[str]:
+        """Those that have rules."""
+        return {method for own in self.after.values() for method in own}

@@ -22,7 +22,8 @@ PAGE = "report.html"
 def write_report(folder: str | Path) -> Path:
     """Draws ``report.html`` from ``comparison.json`` and, where there are any, the other files of the folder.
 
-    These are ``report.json`` (a story), ``answers.jsonl``, ``missing.jsonl`` and ``metrics.jsonl`` (:mod:`.rows`).
+    These are ``report.json`` (a story), ``answers.jsonl``, ``missing.jsonl``, ``metrics.jsonl`` and ``rules.jsonl``
+    (:mod:`.rows`).
 
     Raises:
         InputError: A file is missing or damaged, or names what the comparison does not have; the page that stood there

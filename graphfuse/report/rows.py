@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from graphfuse.core.errors import InputError
 from graphfuse.report.plain import from_plain
 from graphfuse.training.compare import MISSING
-from graphfuse.training.told import ANSWERS, METRICS
+from graphfuse.training.told import ANSWERS, METRICS, RULES
 
-__all__ = ["ANSWERS", "METRICS", "MISSING", "AnswerRow", "MetricRow", "MissingRow", "read_rows"]
+__all__ = ["ANSWERS", "METRICS", "MISSING", "RULES", "AnswerRow", "MetricRow", "MissingRow", "RuleRow", "read_rows"]
 
 
 Kind = TypeVar("Kind")
@@ -83,6 +83,38 @@ class MetricRow:
     def key(self) -> tuple[Any, ...]:
         """What only one row may have."""
         return self.method, self.seed, self.metric
+
+
+@dataclass(frozen=True)
+class RuleRow:
+    """How often the answers of one run to test samples break a rule: shares ``before`` the rules and ``after``.
+
+    Attributes:
+        method: Its name in the comparison.
+        seed: Of the run.
+        rule: Its name.
+        hard: Whether it has to hold.
+        says: The rule itself, as text.
+        before: Of the answers that the head by itself would have given, 0 to 1.
+        after: Of the answers given.
+    """
+
+    method: str
+    seed: int
+    rule: str
+    hard: bool
+    says: str
+    before: float
+    after: float
+
+    def __post_init__(self) -> None:
+        _check_share("before", self.before)
+        _check_share("after", self.after)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What only one row may have."""
+        return self.method, self.seed, self.rule
 
 
 def read_rows(path: Path, kind: type[Kind]) -> dict[int, Kind]:

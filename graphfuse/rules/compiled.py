@@ -40,10 +40,11 @@ class Compiled:
     trees: tuple[Tree, ...]
 
     @classmethod
-    def of(cls, constraints: Iterable[Tree], count: int, budget: Budget) -> Compiled | set[int]:
+    def of(cls, constraints: Iterable[Tree], count: int, budget: Budget, solver: bool = False) -> Compiled | set[int]:
         """All that have to hold at once, or the labels of a component in which they cannot.
 
-        A component that cannot hold is found also where another one takes more than the budget.
+        A component that cannot hold is found also where another one takes more than the budget. With ``solver`` one
+        that takes more is answered by a solver, which knows no totals, if there is one.
 
         Raises:
             TooLargeError: A component takes more than the budget, and none is known not to hold.
@@ -59,7 +60,7 @@ class Compiled:
         methods, large = [_fixed(sorted(fixed, key=abs))] if fixed else list[Method](), False
         for own in _components(some, rest):
             try:
-                method = _method(*own, budget)
+                method = _method(*own, budget, solver)
             except TooLargeError:
                 large = True
                 continue
@@ -106,7 +107,7 @@ def _fixed(literals: Sequence[int]) -> Method:
     return Counted(tuple(labels), tuple(wanted), len(literals), len(literals))
 
 
-def _method(clauses: Sequence[Clause], trees: Sequence[Tree], budget: Budget) -> Method | None:
+def _method(clauses: Sequence[Clause], trees: Sequence[Tree], budget: Budget, solver: bool) -> Method | None:
     if not clauses and len(trees) == 1 and trees[0][0] == "count":
         _, parts, low, high = trees[0]
         if all(isinstance(part, int) for part in parts) and len(set(map(abs, parts))) == len(parts):
@@ -121,6 +122,8 @@ def _method(clauses: Sequence[Clause], trees: Sequence[Tree], budget: Budget) ->
     try:
         diagram = build(clauses, trees, budget)
     except TooLargeError:
+        if not solver:
+            raise
         return Solved.of(clauses, trees, budget)
     return None if diagram is None else Layered.of(diagram)
 
@@ -160,7 +163,7 @@ def contradiction(constraints: Sequence[Tree], among: set[int], count: int, budg
 
     def impossible(some: Sequence[int]) -> bool:
         try:
-            return isinstance(Compiled.of([constraints[place] for place in some], count, budget), set)
+            return isinstance(Compiled.of([constraints[place] for place in some], count, budget, solver=True), set)
         except TooLargeError:
             return False
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import reduce
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 from graphfuse.core.errors import InputError
+
+if TYPE_CHECKING:
+    from graphfuse.rules.atoms import Atom
 
 PLAIN = re.compile(r"[^\W\d]\w*")
 """A name that needs no quotes."""
@@ -41,42 +40,35 @@ class Expression:
         """The parts that it is made of."""
         return ()
 
-    def labels(self) -> Iterator[str]:
-        """The labels it speaks of, each as often as it does."""
+    def atoms(self) -> Iterator[Atom]:
+        """What it speaks of, each as often as it does."""
         for part in self.children():
-            yield from part.labels()
+            yield from part.atoms()
+
+    def each(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The same with other atoms."""
+        raise NotImplementedError
 
     def depth(self) -> int:
-        """How many parts stand in one another above the labels."""
-        level, deep = [self.children()], 0
-        while level:
-            level, deep = [part.children() for parts in level for part in parts], deep + 1
+        """How many parts stand in one another above the atoms."""
+        level, deep = {id(self): self}, 0
+        while level:  # a part that stands in several places is looked at once
+            level, deep = {id(part): part for each in level.values() for part in each.children()}, deep + 1
         return deep - 1
 
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Whether it is true, by label ``bool [B] -> bool [B]``."""
-        raise NotImplementedError
+    def size(self) -> int:
+        """How many parts it is made of, one that stands in several places as often as it does."""
+        known: dict[int, int] = {}
+
+        def counted(part: Expression) -> int:
+            if id(part) not in known:
+                known[id(part)] = 1 + sum(map(counted, part.children()))
+            return known[id(part)]
+
+        return counted(self)
 
     def _within(self, binds: int) -> str:
         return f"({self})" if self.binds < binds else str(self)
-
-
-@dataclass(frozen=True)
-class Label(Expression):
-    """One named fact."""
-
-    name: str
-
-    def labels(self) -> Iterator[str]:
-        """Itself."""
-        yield self.name
-
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Its own truth."""
-        return facts[self.name]
-
-    def __str__(self) -> str:
-        return quoted(self.name)
 
 
 @dataclass(frozen=True)
@@ -90,9 +82,9 @@ class Not(Expression):
         """The one part."""
         return (self.of,)
 
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Where the part does not."""
-        return ~self.of.holds(facts)
+    def each(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The same with other atoms."""
+        return Not(self.of.each(change))
 
     def __str__(self) -> str:
         return f"~{self.of._within(self.binds)}"
@@ -112,16 +104,16 @@ class _Joined(Expression):
         """The parts."""
         return self.parts
 
+    def each(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The same with other atoms."""
+        return replace(self, parts=tuple(part.each(change) for part in self.parts))
+
 
 @dataclass(frozen=True)
 class And(_Joined):
     """All of its parts."""
 
     binds: ClassVar[int] = 4
-
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Where all parts do."""
-        return reduce(torch.logical_and, (part.holds(facts) for part in self.parts))
 
     def __str__(self) -> str:
         return " & ".join(part._within(self.binds + 1) for part in self.parts)
@@ -132,10 +124,6 @@ class Or(_Joined):
     """One of its parts or more."""
 
     binds: ClassVar[int] = 3
-
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Where a part does."""
-        return reduce(torch.logical_or, (part.holds(facts) for part in self.parts))
 
     def __str__(self) -> str:
         return " | ".join(part._within(self.binds + 1) for part in self.parts)
@@ -153,9 +141,9 @@ class Implies(Expression):
         """Both sides."""
         return self.left, self.right
 
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Where the left side does not or the right side does."""
-        return ~self.left.holds(facts) | self.right.holds(facts)
+    def each(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The same with other atoms."""
+        return replace(self, left=self.left.each(change), right=self.right.each(change))
 
     def __str__(self) -> str:
         return f"{self.left._within(self.binds + 1)} -> {self.right._within(self.binds)}"
@@ -173,9 +161,9 @@ class Iff(Expression):
         """Both sides."""
         return self.left, self.right
 
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Where both sides are alike."""
-        return self.left.holds(facts) == self.right.holds(facts)
+    def each(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The same with other atoms."""
+        return replace(self, left=self.left.each(change), right=self.right.each(change))
 
     def __str__(self) -> str:
         return f"{self.left._within(self.binds)} <-> {self.right._within(self.binds + 1)}"
@@ -198,10 +186,9 @@ class Count(Expression):
         """What is counted."""
         return self.parts
 
-    def holds(self, facts: Mapping[str, Tensor]) -> Tensor:
-        """Where so many parts do."""
-        many = torch.stack([part.holds(facts) for part in self.parts]).sum(0)
-        return (many >= self.low) & (many <= self.high)
+    def each(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The same with other atoms."""
+        return replace(self, parts=tuple(part.each(change) for part in self.parts))
 
     def __str__(self) -> str:
         listed = ", ".join(map(str, self.parts))
@@ -222,7 +209,9 @@ def quoted(name: str) -> str:
     """A name as it is written in a rule."""
     if PLAIN.fullmatch(name) and name not in WORDS:
         return name
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r")):
+        name = name.replace(plain, escaped)
+    return f'"{name}"'
 
 
 def exactly_one(*parts: Expression) -> Count:

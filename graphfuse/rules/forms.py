@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
-from graphfuse.rules.expression import And, Expression, Implies, Label, Not, Or
-from graphfuse.rules.language import Rule
+from graphfuse.rules.atoms import Label
+from graphfuse.rules.expression import And, Expression, Implies, Not, Or
+from graphfuse.rules.rule import Rule
 
 NUMBER = re.compile(r"-?[0-9]{1,9}")
 

@@ -7,22 +7,21 @@ opened; a misspelt ``exactly_one`` it calls a wrong bracket, and each of these w
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from math import isfinite
-from typing import NamedTuple
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
-from graphfuse.rules.expression import Count, Expression, Iff, Implies, Label, Not, quoted
+from graphfuse.rules.atoms import COMPARISONS, Atom, Differ, Exists, ForAll, Label, Measured, Related
+from graphfuse.rules.expression import WORDS as RESERVED
+from graphfuse.rules.expression import Count, Expression, Iff, Implies, Not
+from graphfuse.rules.rule import Rule
+from graphfuse.rules.vocabulary import Vocabulary
+from graphfuse.rules.words import Token, Words
 
 DEPTH, LENGTH, PARTS = 100, 2_000_000, 10_000
 """How deep brackets may stand in one another, how many characters a text may have, and a rule atoms."""
-TOKEN = re.compile(
-    r'(?P<space>[ \t\r\f\v\u00a0]+|\#[^\n]*)|(?P<line>\n)|(?P<name>[^\W\d]\w*)|(?P<quoted>"(?:[^"\\\n]|\\.)*")'
-    r"|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<sign><->|->|[|&~():,])|(?P<other>.)"
-)
 COUNTS = ("exactly_one", "at_most", "at_least")
 BINARY: dict[str, tuple[int, bool, Callable[[Expression, Expression], Expression]]] = {
     "<->": (1, False, Iff), "->": (2, True, Implies), "|": (3, False, Expression.__or__),
@@ -31,42 +30,14 @@ BINARY: dict[str, tuple[int, bool, Callable[[Expression, Expression], Expression
 """How tightly a sign binds, whether what stands right of it is read first, and what it makes."""
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One rule.
-
-    Attributes:
-        name: Unique within its rule set.
-        says: What should be true.
-        hard: Whether it must be.
-        weight: Of a soft rule, at least 0; ``None`` where it is learned.
-        line: Where it stands in its text, from 1; 0 if it was not read.
-    """
-
-    name: str
-    says: Expression
-    hard: bool = True
-    weight: float | None = 1.0
-    line: int = 0
-
-    def __str__(self) -> str:
-        soft = "soft learn" if self.weight is None else "soft" if self.weight == 1 else f"soft {self.weight!r}"
-        return f"{'hard' if self.hard else soft} {quoted(self.name)}: {self.says}"
-
-
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    line: int
-    column: int
-
-
-def parse(text: str, labels: Collection[str] | None = None, source: str = "") -> list[Rule]:
+def parse(text: str, vocabulary: Vocabulary | Collection[str] | None = None, source: str = "") -> list[Rule]:
     """Reads rules, one a line; a line goes on where a bracket is open. ``#`` begins a comment.
+
+    A rule of a group, ``name[t in group]: ..``, is one rule for each of its labels.
 
     Args:
         text: The rules.
-        labels: The labels there are, if they are known.
+        vocabulary: What there is, or the labels there are, if that is known.
         source: The name of the file, for errors.
 
     Raises:
@@ -75,186 +46,249 @@ def parse(text: str, labels: Collection[str] | None = None, source: str = "") ->
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if len(text) > LENGTH:
         raise InputError(f"{source or 'The text'} has {len(text)} characters; rules may have {LENGTH}.")
-    reader, rules = _Reader(text, labels, source), dict[str, Rule]()
-    while reader.skipped_lines().kind != "end":
-        at, rule = reader.here, reader.rule()
-        if rule.name in rules:
-            line = rules[rule.name].line
-            reader.fail(f"there is a rule {rule.name!r} on line {line} already; names are unique", at)
-        rules[rule.name] = rule
+    if not isinstance(vocabulary, Vocabulary):
+        vocabulary = Vocabulary(vocabulary)
+    words, rules = Words(text, source), dict[str, Rule]()
+    while words.skipped_lines().kind != "end":
+        at = words.here
+        for rule in _Reader(words, vocabulary).rules():
+            if rule.name in rules:
+                line = rules[rule.name].line
+                words.fail(f"there is a rule {rule.name!r} on line {line} already; names are unique", at)
+            rules[rule.name] = rule
     return list(rules.values())
 
 
 class _Reader:
-    """Walks over the tokens of a text."""
+    """Reads one line of rules."""
 
-    def __init__(self, text: str, labels: Collection[str] | None, source: str):
-        self.labels = None if labels is None else dict.fromkeys(labels)
-        self.source, self.lines = source, text.split("\n")
-        self.tokens = _tokens(text)
-        self.open = list[_Token]()
+    def __init__(self, words: Words, vocabulary: Vocabulary):
+        self.words, self.vocabulary = words, vocabulary
         self.atoms = 0
-        self.last = self.here = _Token("line", "\n", 1, 1)
-        self.next()
+        self.group = ""  # the variable that stands for each label of a group
+        self.bound = dict[str, Token]()
+        self.used = set[str]()
 
-    def next(self) -> _Token:
-        """The token that stands here; goes on to the next one."""
-        self.last = self.here
-        for token in self.tokens:
-            if token.kind == "line" and self.open:
-                continue
-            if token.kind == "other":
-                self.fail(f"{token.text!r} has no meaning in a rule", token)
-            self.here = token
-            break
-        return self.last
-
-    def skipped_lines(self) -> _Token:
-        """The next token that is no end of a line."""
-        while self.here.kind == "line":
-            self.next()
-        return self.here
-
-    def fail(self, what: str, at: _Token | None = None) -> None:
-        """Raises ``InputError`` at a token, with its line."""
-        at = at or self.here
-        name = f"{self.source}:{at.line}:{at.column}" if self.source else f"Line {at.line}, column {at.column}"
-        line = self.lines[at.line - 1].rstrip()
-        shown = f" In: {line.strip()[:80]}" if line.strip() else ""
-        raise InputError(f"{name}: {what}.{shown}")
-
-    def expect(self, text: str, why: str) -> _Token:
-        """The token ``text``, which must stand here."""
-        if self.here.text != text or self.here.kind == "quoted":
-            self.fail(f"{self.what()} stands where {text!r} should, {why}")
-        return self.next()
-
-    def what(self) -> str:
-        """The token here in words."""
-        return {"line": "the end of the line", "end": "the end of the text"}.get(self.here.kind, repr(self.here.text))
-
-    def rule(self) -> Rule:
-        """A whole line."""
-        first, self.atoms = self.here, 0
+    def rules(self) -> list[Rule]:
+        """A whole line: of a group, one rule a label."""
+        words = self.words
+        first = words.here
         if first.text not in ("hard", "soft"):
-            near = did_you_mean(first.text, ["hard", "soft"]).rstrip(".")
-            self.fail(f"a rule begins with 'hard' or 'soft', not {self.what()}.{near}")
-        self.next()
-        weight: float | None = 1.0
-        if first.text == "soft" and self.here.text == "learn":
-            self.next()
-            weight = None
-        elif first.text == "soft" and self.here.kind == "number":
-            weight = float(self.next().text)
-            if not isfinite(weight):
-                self.fail(f"the weight {self.last.text} is too large", self.last)
-        if self.here.kind not in ("name", "quoted"):
-            self.fail(f"{self.what()} stands where the name of the rule should")
-        name = _plain(self.next())
-        self.expect(":", f"between the name of rule {name!r} and what it says")
-        says = self.expression(0, 0)
-        if self.here.kind not in ("line", "end"):
-            self.fail(f"{self.what()} stands where rule {name!r} should end or go on with '&', '|', '->' or '<->'")
+            near = did_you_mean(first.text, ["hard", "soft"])
+            words.fail(f"a rule begins with 'hard' or 'soft', not {words.what()}.{near}")
+        words.next()
+        weight = self.weight() if first.text == "soft" else 1.0
+        if not words.named():
+            words.fail(f"{words.what()} stands where the name of the rule should")
+        name = words.next().plain
+        members = self.members() if words.at("[") else None
+        words.expect(":", f"between the name of rule {name!r} and what it says")
+        says = self.quantified()
+        if words.here.kind not in ("line", "end"):
+            words.fail(f"{words.what()} stands where rule {name!r} should end or go on with '&', '|', '->' or '<->'")
         if says.depth() > DEPTH:
-            self.fail(f"rule {name!r} is more than {DEPTH} deep; name parts of it by labels", first)
-        return Rule(name, says, first.text == "hard", weight, first.line)
+            words.fail(f"rule {name!r} is more than {DEPTH} deep; name parts of it by labels", first)
+        rule = Rule(name, says, first.text == "hard", weight, first.line)
+        if members is None:
+            return [rule]
+        return [replace(rule, name=f"{name}[{each}]", says=says.each(self.member(each))) for each in members]
+
+    def weight(self) -> float | None:
+        """What stands between ``soft`` and the name."""
+        words = self.words
+        if words.named("learn"):
+            words.next()
+            return None
+        if words.here.kind != "number":
+            return 1.0
+        weight = float(words.next().text)
+        if not isfinite(weight):
+            words.fail(f"the weight {words.last.text} is too large", words.last)
+        return weight
+
+    def members(self) -> tuple[str, ...]:
+        """``[t in topics]``."""
+        words, groups = self.words, self.vocabulary.groups
+        words.next()
+        self.group = self.variable("the group")
+        if not words.named("in"):
+            words.fail(f"{words.what()} stands where 'in' should, as in [{self.group} in topics]")
+        words.next()
+        if not words.named():
+            words.fail(f"{words.what()} stands where the name of a group should, as in [{self.group} in topics]")
+        name = words.next().plain
+        if name not in groups:
+            what = f"There are {', '.join(groups)}." if groups else "No labels are given."
+            words.fail(f"there is no group {name!r} of labels. {what}{did_you_mean(name, groups)}", words.last)
+        words.expect("]", f"after group {name!r}")
+        return groups[name]
+
+    def member(self, label: str) -> Callable[[Atom], Expression]:
+        """Puts a label of the group in the place of the variable that stands for it."""
+        return lambda atom: Label(label, atom.of) if isinstance(atom, _Member) else atom
+
+    def quantified(self) -> Expression:
+        """``forall x, y. ..``, ``exists x. ..``, or what is said of a row."""
+        words = self.words
+        if not (words.here.kind == "name" and words.named("forall", "exists")):
+            return self.expression(0, 0)
+        kind = ForAll if words.next().text == "forall" else Exists
+        while True:
+            token = words.here
+            name = self.variable(f"'{words.last.text}'")
+            if name in self.bound or name == self.group:
+                words.fail(f"variable {name!r} is there twice", token)
+            self.bound[name] = token
+            if not words.at(","):
+                break
+            words.next()
+        words.expect(".", "between the variables and what is said of them")
+        says = self.expression(0, 0)
+        for name, token in self.bound.items():
+            if name not in self.used:
+                words.fail(f"nothing is said of variable {name!r}", token)
+        return kind(tuple(self.bound), says)
+
+    def variable(self, after: str) -> str:
+        """A plain name."""
+        if self.words.here.kind != "name" or self.words.here.text in RESERVED:
+            self.words.fail(f"{self.words.what()} stands where a variable should after {after}")
+        return self.words.next().text
 
     def expression(self, binds: int, depth: int) -> Expression:
         """What binds at least so tightly."""
+        words = self.words
         if depth > 2 * DEPTH:
-            self.fail(f"brackets, '~' and '->' stand more than {DEPTH} deep in one another; name parts by labels")
-        left = self.atom(depth)
-        while self.here.kind == "sign" and self.here.text in BINARY:
-            tight, right_first, make = BINARY[self.here.text]
+            words.fail(f"brackets, '~' and '->' stand more than {DEPTH} deep in one another; name parts by labels")
+        left = self.part(depth)
+        while words.here.kind == "sign" and words.here.text in BINARY:
+            tight, right_first, make = BINARY[words.here.text]
             if tight < binds:
                 break
-            self.next()
+            words.next()
             left = make(left, self.expression(tight if right_first else tight + 1, depth + 1))
         return left
 
-    def atom(self, depth: int) -> Expression:
-        """A label, a count, a negation, or what stands in brackets."""
+    def part(self, depth: int) -> Expression:
+        """An atom, a count, a negation, or what stands in brackets."""
+        words = self.words
         self.atoms += 1
         if self.atoms > PARTS:
-            self.fail(f"a rule may have {PARTS} parts, and this has more")
-        if self.here.text == "~" and self.here.kind == "sign":
-            self.next()
+            words.fail(f"a rule may have {PARTS} parts, and this has more")
+        if words.at("~"):
+            words.next()
             return Not(self.expression(5, depth + 1))
-        if self.here.text == "(" and self.here.kind == "sign":
-            self.opened()
+        if words.at("("):
+            words.opened()
             inside = self.expression(0, depth + 1)
-            self.closed()
+            words.closed()
             return inside
-        if self.here.kind not in ("name", "quoted"):
-            after = f" after {self.last.text!r}" if self.last.kind == "sign" else ""
-            self.fail(f"{self.what()} stands where a label, '~' or '(' should{after}")
-        token = self.next()
+        if not words.named():
+            after = f" after {words.last.text!r}" if words.last.kind == "sign" else ""
+            words.fail(f"{words.what()} stands where a label, '~' or '(' should{after}")
+        token = words.next()
         if token.kind == "name" and token.text in ("forall", "exists"):
-            self.fail(
-                f"rules over all nodes ({token.text!r}) cannot be read yet; those over the labels of a sample can",
-                token,
-            )
+            words.fail(f"{token.text!r} stands first in what a rule says, and nowhere else", token)
         if token.kind == "name" and token.text in COUNTS:
             return self.count(token, depth)
-        if self.here.text == "(" and self.here.kind == "sign":
-            self.fail(
-                f"{token.text!r} is no count, so no '(' may follow it.{did_you_mean(token.text, COUNTS)}".rstrip("."),
-                token,
-            )
-        name = _plain(token)
-        if self.labels is not None and name not in self.labels:
-            self.fail(f"there is no label {name!r}.{did_you_mean(name, self.labels)}".rstrip("."), token)
-        return Label(name)
+        if words.at("("):
+            return self.applied(token)
+        if words.at("!="):
+            words.next()
+            return Differ(self.bound_to(token), self.bound_to(self.term()))
+        return self.label(token, "")
 
-    def count(self, word: _Token, depth: int) -> Count:
+    def applied(self, token: Token) -> Atom:
+        """``label(x)``, ``relation(x, y)`` or ``feature(x) >= 1``."""
+        words, name = self.words, token.plain
+        known = [names for names in self.vocabulary.known.values() if names is not None]
+        if name != self.group and len(known) == 3 and not any(name in names for names in known):
+            near = did_you_mean(name, [*COUNTS, *(each for names in known for each in sorted(names))])
+            words.fail(f"{name!r} is no count, label, relation or feature.{near}", token)
+        words.opened()
+        terms = [self.term()]
+        while words.at(","):
+            words.next()
+            terms.append(self.term())
+        words.closed()
+        if len(terms) > 2:
+            words.fail(f"{name!r} is said of {len(terms)} things; a relation has two, a label or feature one.", token)
+        of = [self.bound_to(term, token) for term in terms]
+        if len(of) == 2:
+            self.refuse(self.vocabulary.unknown(name, "relation"), token)
+            return Related(name, *of)
+        if words.at(*COMPARISONS):
+            self.refuse(self.vocabulary.unknown(name, "feature"), token)
+            return Measured(name, of[0], words.next().text, self.number())
+        return self.label(token, of[0])
+
+    def label(self, token: Token, of: str) -> Label:
+        """A label, of a variable or of the row."""
+        name = token.plain
+        if self.bound and not of:
+            if name in self.bound:
+                self.words.fail(f"{name!r} is a variable; what is said of it? As in label({name})", token)
+            self.words.fail(f"of what is {name!r} said? Write {name}({next(iter(self.bound))})", token)
+        if token.kind == "name" and name == self.group:
+            return _Member(name, of)
+        self.refuse(self.vocabulary.unknown(name, "label"), token)
+        return Label(name, of)
+
+    def term(self) -> Token:
+        """A variable."""
+        if self.words.here.kind != "name":
+            self.words.fail(f"{self.words.what()} stands where a variable should")
+        return self.words.next()
+
+    def bound_to(self, token: Token, at: Token | None = None) -> str:
+        """The name of a variable that the rule binds."""
+        if token.text not in self.bound:
+            if not self.bound:
+                near = did_you_mean(at.text, COUNTS) if at else ""
+                self.words.fail(f"{(at or token).text!r} is said of {token.text!r}, and nothing binds it; a rule over "
+                                f"all things begins with 'forall {token.text}.'{near}", at or token)  # fmt: skip
+            near = did_you_mean(token.text, self.bound)
+            self.words.fail(f"nothing binds {token.text!r}; the variables are {', '.join(self.bound)}.{near}", token)
+        self.used.add(token.text)
+        return token.text
+
+    def number(self) -> float:
+        """What a feature is compared with."""
+        words = self.words
+        sign = -1.0 if words.at("-") else 1.0
+        if words.at("-"):
+            words.next()
+        if words.here.kind != "number":
+            words.fail(f"{words.what()} stands where a number should")
+        number = sign * float(words.next().text)
+        if not isfinite(number):
+            words.fail(f"the number {words.last.text} is too large", words.last)
+        return number
+
+    def refuse(self, wrong: str, token: Token) -> None:
+        """Raises what is wrong with a name, if anything is."""
+        if wrong:
+            self.words.fail(wrong, token)
+
+    def count(self, word: Token, depth: int) -> Count:
         """``exactly_one(..)``, ``at_most(k, ..)`` or ``at_least(k, ..)``."""
-        self.opened()
-        k = 1
+        words, k = self.words, 1
+        words.opened()
         if word.text != "exactly_one":
-            if self.here.kind != "number" or not self.here.text.isdecimal() or len(self.here.text) > 9:
-                self.fail(f"{self.what()} stands where {word.text} should say how many, as in {word.text}(2, a, b, c)")
-            k = int(self.next().text)
-            self.expect(",", f"between the number of {word.text} and what it counts")
+            if words.here.kind != "number" or not words.here.text.isdecimal() or len(words.here.text) > 9:
+                words.fail(f"{words.what()} stands where {word.text} should say how many, as in {word.text}(2, a, b)")
+            k = int(words.next().text)
+            words.expect(",", f"between the number of {word.text} and what it counts")
         parts = [self.expression(0, depth + 1)]
-        while self.here.text == "," and self.here.kind == "sign":
-            self.next()
+        while words.at(","):
+            words.next()
             parts.append(self.expression(0, depth + 1))
-        self.closed()
+        words.closed()
         if word.text == "at_least" and k > len(parts):
-            self.fail(f"at_least({k}, ..) counts {len(parts)} parts only, so it never holds", word)
+            words.fail(f"at_least({k}, ..) counts {len(parts)} parts only, so it never holds", word)
         low, high = {"exactly_one": (1, 1), "at_most": (0, min(k, len(parts))), "at_least": (k, len(parts))}[word.text]
         return Count(low, high, tuple(parts))
 
-    def opened(self) -> None:
-        """Goes over ``(``."""
-        if self.here.text != "(":
-            self.fail(f"{self.what()} stands where '(' should")
-        self.open.append(self.here)
-        self.next()
 
-    def closed(self) -> None:
-        """Goes over ``)``."""
-        if self.here.text != ")" or self.here.kind != "sign":
-            at = self.open[-1]
-            self.fail(
-                f"{self.what()} stands where the ')' should that closes the '(' of line {at.line}, column {at.column}"
-            )
-        self.open.pop()
-        self.next()
-
-
-def _plain(token: _Token) -> str:
-    if token.kind != "quoted":
-        return token.text
-    return re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], token.text[1:-1])
-
-
-def _tokens(text: str) -> Iterator[_Token]:
-    line, begin, end = 1, 0, 0
-    for found in TOKEN.finditer(text):
-        end = found.end()
-        if found.lastgroup != "space":
-            yield _Token(str(found.lastgroup), found.group(), line, found.start() - begin + 1)
-        if found.lastgroup == "line":
-            line, begin = line + 1, end
-    yield _Token("end", "", line, end - begin + 1)
+class _Member(Label):
+    """Stands for a label of a group until it is put in."""

@@ -1,6 +1,6 @@
 """Rules in normal form: clauses and counts where they are that, and trees of literals where they are not.
 
-A literal is a whole number as in DIMACS: ``i + 1`` says that label ``i`` is true, ``-(i + 1)`` that it is false. A tree
+A literal is a whole number as in DIMACS: ``i + 1`` says that atom ``i`` is true, ``-(i + 1)`` that it is false. A tree
 is a literal, ``True``, ``False`` or a tuple: ``("and", parts)``, ``("or", parts)``, ``("iff", (a, b))``,
 ``("count", parts, low, high)`` or ``("not", (count,))``. No part of a tree stands in it twice because of how it was
 made, so that what walks over it takes no longer than what was written.
@@ -8,24 +8,27 @@ made, so that what walks over it takes no longer than what was written.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
-from graphfuse.rules.expression import And, Count, Expression, Iff, Implies, Label, Not, Or
+from graphfuse.rules.atoms import Atom
+from graphfuse.rules.expression import And, Count, Expression, Iff, Implies, Not, Or
 
 Tree = Any
 Clause = frozenset[int]
 CLAUSES = 64
 """A rule that would be more clauses than this stays a tree."""
+LOOKED_AT = 2_000
+"""With how many clauses one is compared, to see whether they imply it: what is found is a gain, and no more."""
 
 
-def tree_of(says: Expression, place: Mapping[str, int], true: bool = True) -> Tree:
-    """An expression, or what it denies, as a tree; ``place``: the number of each label."""
+def tree_of(says: Expression, place: Mapping[Atom, int], true: bool = True) -> Tree:
+    """An expression, or what it denies, as a tree; ``place``: the number of each atom."""
     match says:
-        case Label(name):
-            return place[name] + 1 if true else -(place[name] + 1)
+        case Atom():
+            return place[says] + 1 if true else -(place[says] + 1)
         case Not(of):
             return tree_of(of, place, not true)
         case Implies(left, right):
@@ -38,7 +41,7 @@ def tree_of(says: Expression, place: Mapping[str, int], true: bool = True) -> Tr
         case Count(low, high, parts):
             found = counted(tuple(tree_of(part, place) for part in parts), low, high)
             return found if true else denied(found)
-    raise TypeError(f"{type(says).__name__} is no expression of labels.")
+    raise TypeError(f"{type(says).__name__} cannot stand inside a rule.")
 
 
 def joined(kind: str, parts: Iterable[Tree]) -> Tree:
@@ -126,13 +129,27 @@ def given(tree: Tree, literal: int, known: dict[Any, Tree]) -> Tree:
         parts = tuple(given(part, literal, known) for part in tree[1])
         if parts == tree[1] and not any(isinstance(part, bool) for part in parts):  # True equals 1, a literal
             known[name] = tree
-        elif tree[0] == "not":
-            known[name] = denied(parts[0])
-        elif tree[0] == "iff":
-            known[name] = same(*parts)
         else:
-            known[name] = counted(parts, *tree[2:]) if tree[0] == "count" else joined(tree[0], parts)
+            known[name] = _again(tree, parts)
     return known[name]
+
+
+def _again(tree: Tree, parts: tuple[Tree, ...]) -> Tree:
+    """A tree with other parts, in short."""
+    if tree[0] == "not":
+        return denied(parts[0])
+    if tree[0] == "iff":
+        return same(*parts)
+    return counted(parts, *tree[2:]) if tree[0] == "count" else joined(tree[0], parts)
+
+
+def renumbered(tree: Tree, to: Mapping[int, int | bool]) -> Tree:
+    """A tree over other atoms, in short; ``to``: of each literal that is no denial the new one, or its truth."""
+    if isinstance(tree, bool):
+        return tree
+    if isinstance(tree, int):
+        return to[tree] if tree > 0 else denied(to[-tree])
+    return _again(tree, tuple(renumbered(part, to) for part in tree[1]))
 
 
 def labels_in(tree: Tree) -> Iterator[int]:
@@ -144,8 +161,8 @@ def labels_in(tree: Tree) -> Iterator[int]:
         yield abs(tree) - 1
 
 
-def clauses_of(tree: Tree) -> list[Clause] | None:
-    """A tree as clauses, or ``None`` where it counts or would be too many."""
+def clauses_of(tree: Tree, most: int = CLAUSES) -> list[Clause] | None:
+    """A tree as clauses, or ``None`` where it counts or would be more than ``most``."""
     if isinstance(tree, bool):
         return [] if tree else [frozenset()]
     if isinstance(tree, int):
@@ -157,16 +174,16 @@ def clauses_of(tree: Tree) -> list[Clause] | None:
         if not all(isinstance(part, int) for part in parts):
             return None
         kind, parts = "and", (joined("or", [parts[0], denied(parts[1])]), joined("or", [denied(parts[0]), parts[1]]))
-    each = [clauses_of(part) for part in parts]
+    each = [clauses_of(part, most) for part in parts]
     if any(own is None for own in each):
         return None
     if kind == "and":
         found = [clause for own in each if own is not None for clause in own]
-        return found if len(found) <= CLAUSES else None
+        return found if len(found) <= most else None
     many = 1
     for own in each:
         many *= len(own or [])
-    if many > CLAUSES:
+    if many > most:
         return None
     found = [frozenset[int]().union(*pick) for pick in product(*(own for own in each if own is not None))]
     return shortened(clause for clause in found if not any(-literal in clause for literal in clause))
@@ -174,10 +191,27 @@ def clauses_of(tree: Tree) -> list[Clause] | None:
 
 def shortened(clauses: Iterable[Clause]) -> list[Clause]:
     """Without those that another one implies by itself."""
-    kept, under = list[Clause](), defaultdict[int, list[Clause]](list)  # under the smallest literal
-    for clause in sorted(set(clauses), key=lambda each: (len(each), sorted(each))):
-        if frozenset() in kept[:1] or any(other <= clause for literal in clause for other in under[literal]):
-            continue
-        kept.append(clause)
-        under[min(clause, default=0)].append(clause)
+    each = sorted(set(clauses), key=lambda each: (len(each), sorted(each)))
+    kept, known = list[Clause](), Clauses(each)
+    for clause in each:
+        if next(known.inside(clause), None) is None:
+            kept.append(clause)
+            known.add(clause)
     return kept
+
+
+class Clauses:
+    """Clauses in which those are found that imply another: each under the literal of it that fewest of all have."""
+
+    def __init__(self, every: Iterable[Clause]):
+        self.often = Counter(literal for clause in every for literal in clause)
+        self.under = defaultdict[int, list[Clause]](list)
+
+    def add(self, clause: Clause) -> None:
+        """Adds one, which is one of those that it was made with."""
+        self.under[min(clause, key=lambda literal: (self.often[literal], literal), default=0)].append(clause)
+
+    def inside(self, clause: Clause) -> Iterator[Clause]:
+        """Those added that imply it, among the first :data:`LOOKED_AT` that may."""
+        near = (other for literal in (0, *clause) if literal in self.under for other in self.under[literal])
+        return (other for other in islice(near, LOOKED_AT) if other <= clause)

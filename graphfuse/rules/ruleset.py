@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +15,23 @@ from torch import Tensor
 
 from graphfuse.core.catalog import did_you_mean, look_up
 from graphfuse.core.errors import InputError
-from graphfuse.rules.compiled import Compiled, contradiction
+from graphfuse.rules.atoms import Atom, Exists, ForAll, Label, Measured, of_row
+from graphfuse.rules.compiled import Compiled, contradiction, truth
+from graphfuse.rules.cost import COSTS, log_total
 from graphfuse.rules.diagram import Budget, TooLargeError
 from graphfuse.rules.exact import impossible, odds, weights
+from graphfuse.rules.explain import Explanation, explain
+from graphfuse.rules.expression import Expression
+from graphfuse.rules.facts import Facts, needed
 from graphfuse.rules.forms import FORMS, subsumed
-from graphfuse.rules.language import DEPTH, Rule, parse
+from graphfuse.rules.language import DEPTH, PARTS, parse
+from graphfuse.rules.lifted import Ground, Lifted, named_rows
+from graphfuse.rules.margin import Margins
 from graphfuse.rules.normal import Tree, tree_of
 from graphfuse.rules.redundant import redundant
+from graphfuse.rules.refine import enhancement
+from graphfuse.rules.rule import Rule
+from graphfuse.rules.vocabulary import ALL, Vocabulary
 
 
 class RuleWarning(UserWarning):
@@ -60,34 +70,63 @@ class RuleSet:
             names.add(rule.name)
             if rule.says.depth() > DEPTH:
                 raise InputError(f"{self._at(rule)}: rule {rule.name!r} is more than {DEPTH} deep.")
+            if rule.says.size() > 2 * PARTS:  # of text: atoms, and as many signs at most
+                raise InputError(f"{self._at(rule)}: rule {rule.name!r} has more than {2 * PARTS} parts.")
             if rule.weight is not None and not 0 <= rule.weight < math.inf:
                 raise InputError(f"{self._at(rule)}: rule {rule.name!r} weighs {rule.weight}; it must be 0 or more.")
-            for label in rule.says.labels():
+            labels = [atom.name for atom in rule.says.atoms() if isinstance(atom, Label)]
+            if not labels:
+                raise InputError(f"{self._at(rule)}: rule {rule.name!r} speaks of no label, so nothing can follow it.")
+            for label in labels:
                 if label not in self._place:
                     near = did_you_mean(label, self.labels)
                     raise InputError(f"{self._at(rule)}: there is no label {label!r}.{near}")
-        for rule, what in redundant(self.rules, self._trees):
-            warnings.warn(f"{self._at(rule)}: rule {rule.name!r} {what}.", RuleWarning, stacklevel=4)
+        for rule, what in redundant([self.rules[place] for place in self._trees], list(self._trees.values())):
+            warnings.warn(f"{self._at(rule)}: rule {rule.name!r} {what}.", RuleWarning, stacklevel=5)
         _ = self._compiled
 
     @classmethod
-    def parse(cls, text: str, labels: Sequence[str] | None = None, source: str = "") -> RuleSet:
-        """Reads rules from text; the labels are those of the text, in their order there, if they are left out.
+    def parse(
+        cls,
+        text: str,
+        labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+        relations: Collection[str] | None = None,
+        features: Collection[str] | None = None,
+        source: str = "",
+    ) -> RuleSet:
+        """Reads rules from text. What is left out is what the text speaks of, labels in their order there.
+
+        Args:
+            text: The rules.
+            labels: In the order of the logits; or groups of them by name, for rules of a group.
+            relations: The names of observed relations.
+            features: The names of observed numbers.
+            source: The name of the file, for errors.
 
         Raises:
             InputError: As :func:`graphfuse.rules.language.parse` and the class itself.
         """
-        return cls._of(parse(text, labels, source), labels, source)
+        vocabulary = Vocabulary(labels, relations, features)
+        return cls._of(parse(text, vocabulary, source), vocabulary.groups.get(ALL), source)
 
     @classmethod
-    def read(cls, path: str | Path, labels: Sequence[str] | None = None, form: str = "text") -> RuleSet:
+    def read(
+        cls,
+        path: str | Path,
+        labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+        form: str = "text",
+        relations: Collection[str] | None = None,
+        features: Collection[str] | None = None,
+    ) -> RuleSet:
         """Reads rules from a UTF-8 file.
 
         Args:
             path: The file.
-            labels: In the order of the logits; those of the file, in their order there, if they are left out.
+            labels: As in :meth:`parse`.
             form: ``"text"``, the language; ``"dimacs"``, clauses over the numbers of labels from 1; ``"heads"``, lines
                 ``weight head :- body`` over numbers from 0; ``"hierarchy"``, lines ``child,parent``.
+            relations: As in :meth:`parse`, of the form ``"text"``.
+            features: As in :meth:`parse`, of the form ``"text"``.
 
         Raises:
             InputError: There is no such file or form, it is not UTF-8, labels are needed, or as :meth:`parse`.
@@ -99,11 +138,12 @@ class RuleSet:
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: byte {error.start} is not UTF-8; save the rules as UTF-8.") from error
         if form == "text":
-            return cls.parse(text, labels, str(path))
+            return cls.parse(text, labels, relations, features, str(path))
         read = look_up(FORMS, form, "form of rules")
         if labels is None and form != "hierarchy":
             raise InputError(f"{path}: {form} numbers its labels; give labels, in the order of the logits.")
-        return cls._of(read(text, labels or (), str(path)), labels, str(path))
+        known = Vocabulary(labels).groups.get(ALL)
+        return cls._of(read(text, known or (), str(path)), known, str(path))
 
     @classmethod
     def from_networkx(cls, graph: Any, labels: Sequence[str] | None = None) -> RuleSet:
@@ -119,7 +159,7 @@ class RuleSet:
 
     @classmethod
     def _of(cls, rules: Sequence[Rule], labels: Sequence[str] | None, source: str) -> RuleSet:
-        found = dict.fromkeys(label for rule in rules for label in rule.says.labels())
+        found = dict.fromkeys(a.name for rule in rules for a in rule.says.atoms() if isinstance(a, Label))
         return cls(tuple(found if labels is None else labels), tuple(rules), source)
 
     def __str__(self) -> str:
@@ -134,15 +174,30 @@ class RuleSet:
         return place
 
     @cached_property
-    def _trees(self) -> tuple[Tree, ...]:
-        return tuple(tree_of(rule.says, self._place) for rule in self.rules)
+    def _lifted(self) -> tuple[Lifted, ...]:
+        return tuple(Lifted.of(f"{self._at(rule)}: rule {rule.name!r}" if rule.line else self._at(rule), rule.says)
+                     for rule in self.rules)  # fmt: skip
+
+    @cached_property
+    def _seen(self) -> tuple[Measured, ...]:
+        """What rules measure of a row by itself: further columns of what is compiled, known to be true or false."""
+        atoms = (atom for lifted in self._lifted if lifted.of_rows for atom in lifted.observed)
+        return tuple(dict.fromkeys(atom for atom in map(of_row, atoms) if isinstance(atom, Measured)))
+
+    @cached_property
+    def _trees(self) -> dict[int, Tree]:
+        """Of each rule that says something of each row by itself, by its place, over labels and what is measured."""
+        place: dict[Atom, int] = {Label(name): at for name, at in self._place.items()}
+        place |= {atom: at for at, atom in enumerate(self._seen, len(place))}
+        return {at: tree_of(_inner(self.rules[at].says).each(of_row), place)
+                for at, lifted in enumerate(self._lifted) if lifted.of_rows}  # fmt: skip
 
     @cached_property
     def _compiled(self) -> Compiled:
-        hard = [place for place, rule in enumerate(self.rules) if rule.hard]
-        trees, count = [self._trees[place] for place in hard], len(self.labels)
+        hard = [place for place in self._trees if self.rules[place].hard]
+        trees, count = [self._trees[place] for place in hard], len(self.labels) + len(self._seen)
         try:
-            compiled = Compiled.of(trees, count, self.budget)
+            compiled = Compiled.of(trees, count, self.budget, solver=True)
             if isinstance(compiled, Compiled):
                 return compiled
             core = [self.rules[hard[at]] for at in contradiction(trees, compiled, count, self.budget)]
@@ -156,7 +211,7 @@ class RuleSet:
             raise InputError(f"{self.source or 'Rules'}: hard rule {named} can never hold.")
         raise InputError(f"{self.source or 'Rules'}: hard rules {named} contradict each other; leave one of them out.")
 
-    def answer(self, logits: Tensor) -> Tensor:
+    def answer(self, logits: Tensor, graph: Facts | None = None) -> Tensor:
         """The most probable assignment that satisfies every hard rule, exactly.
 
         Of equally probable ones it is always the same: false before true in the order of the diagram, in a count
@@ -165,22 +220,27 @@ class RuleSet:
 
         Shape: ``logits [B, L] -> bool [B, L]``.
 
+        Args:
+            logits: Infinite ones are evidence.
+            graph: What is observed of the rows, where hard rules measure something.
+
         Raises:
-            InputError: A logit is NaN, or evidence breaks a hard rule; names the rows.
+            InputError: A logit is NaN, or evidence breaks a hard rule, names the rows; a hard rule joins rows, which
+                are answered one by one.
         """
-        self._check(logits)
-        found = logits.detach() > 0
+        given = self._given(logits, graph)
+        found = given.detach() > 0
         with torch.no_grad():
             for method in self._compiled.methods:
                 places = torch.tensor(method.labels, device=logits.device)
-                best, value = method.best(*odds(logits[:, places]))
+                best, value = method.best(*odds(given[:, places]))
                 self._refuse(impossible(value))
                 found[:, places] = best.t()
         if not self._compiled.holds(found).all():
             raise AssertionError("An answer breaks a hard rule; please report the rules and the logits.")
-        return found
+        return found[:, : len(self.labels)]
 
-    def log_partition(self, logits: Tensor) -> Tensor:
+    def log_partition(self, logits: Tensor, graph: Facts | None = None) -> Tensor:
         """The logarithm of the probability that independent outputs satisfy every hard rule; its negative is a loss.
 
         Its gradient to a logit is the marginal of that label given the rules minus its probability without them.
@@ -190,10 +250,9 @@ class RuleSet:
         Raises:
             InputError: As :meth:`answer`; or totals of a hierarchy with many parents are beyond the budget.
         """
-        self._check(logits)
-        return self._total(self._compiled, logits).to(_full(logits))
+        return log_total(self._compiled, self._given(logits, graph), self._refuse).to(_full(logits))
 
-    def marginals(self, logits: Tensor) -> Tensor:
+    def marginals(self, logits: Tensor, graph: Facts | None = None) -> Tensor:
         """The probability of each label given that every hard rule holds.
 
         Shape: ``logits [B, L] -> [B, L]``.
@@ -201,51 +260,88 @@ class RuleSet:
         Raises:
             InputError: As :meth:`log_partition`.
         """
-        self._check(logits)
+        given = self._given(logits, graph)
         learns = torch.is_grad_enabled() and logits.requires_grad
-        found = logits.sigmoid().double()
+        found = given.sigmoid().double()
         for method in self._compiled.methods:
             places = torch.tensor(method.labels, device=logits.device)
             with torch.inference_mode(False), torch.enable_grad():
-                off, on = weights(logits[:, places] if learns else logits.detach()[:, places].clone().requires_grad_())
+                off, on = weights(given[:, places] if learns else given.detach()[:, places].clone().requires_grad_())
                 value = method.total(off, on)
                 self._refuse(impossible(value))
                 own = torch.autograd.grad(value.sum(), on, create_graph=learns)[0]
             found = found.index_copy(1, places, own.t())
-        return found.to(_full(logits))
+        return found[:, : len(self.labels)].to(_full(logits))
 
-    def loss(self, logits: Tensor) -> Tensor:
-        """How improbable it is that independent outputs satisfy each rule: ``-log P(rule)``, the mean over the batch,
-        times the weight, the mean over the rules. A hard rule weighs 1.
+    def loss(
+        self, logits: Tensor, graph: Facts | None = None, kind: str = "probability", weights: Tensor | None = None
+    ) -> Tensor:
+        """What each rule costs, the mean over its groundings, times its weight; the mean over the rules.
+
+        A hard rule weighs 1. Of a weight ``w`` that is learned, ``-log w`` is added: what a rule costs is taken as
+        exponentially distributed with the rate ``w``, so that rules which the data break end with small ones.
 
         Shape: ``logits [B, L] -> []``.
-        Source: semantic loss, Xu et al. 2018, "A semantic loss function for deep learning with symbolic knowledge",
-        definition 1, rule by rule.
+
+        Args:
+            logits: A row for each thing that variables may stand for.
+            graph: Relations and features of the rows, where rules speak of them.
+            kind: ``"probability"``: ``-log P(rule)``, of a clause ``-log(1 - prod(1 - literal))``; ``"exact"``: so too,
+                but hard rules over single rows all at once, ``-log_partition``; ``"goedel"``, ``"lukasiewicz"``,
+                ``"product"``: ``1 - truth`` in a fuzzy logic; ``"p_mean"``: the root of the mean square of
+                ``1 - truth`` over groundings (Badreddine et al. 2022, "Logic tensor networks", eq. 19).
+            weights: One a rule, ``[R]``, as :class:`RuleWeights` gives; needed where some are learned.
 
         Raises:
-            InputError: A logit is NaN, names the rows; a rule that cannot be learned yet.
+            InputError: A logit is NaN, names the rows; facts or weights are needed; a rule has too many groundings.
         """
         self._check(logits)
-        learned = next((rule for rule in self.rules if rule.weight is None), None)
-        if learned:
-            raise InputError(f"{self._at(learned)}: rule {learned.name!r} has no weight; give it one, for instance "
-                             f"'soft 1 {learned.name}: ..'. Weights cannot be learned yet.")  # fmt: skip
-        total, batch = logits[:, :0].sum(dtype=torch.double), max(1, len(logits))
-        for rule, compiled in zip(self.rules, self._apart):
-            weight = 1.0 if rule.hard or rule.weight is None else rule.weight
-            total = total - weight * self._total(compiled, logits).sum() / batch
+        cost, weigh = look_up(COSTS, kind, "kind of loss"), self._weights(weights, logits)
+        total = logits[:, :0].sum(dtype=torch.double)
+        for place, (rule, lifted) in enumerate(zip(self.rules, self._lifted)):
+            if kind == "exact" and rule.hard and lifted.of_rows:
+                continue
+            grounds = self._ground(lifted, logits, graph)
+            if grounds:
+                total = total + weigh[place] * cost(lifted, grounds, logits, self.budget)
+            if rule.weight is None:
+                total = total - weigh[place].log()
+        if kind == "exact" and len(logits):
+            total = total - log_total(self._compiled, self._seen_beside(logits, graph), self._refuse).mean()
         return (total / max(1, len(self.rules))).to(_full(logits))
 
-    def _total(self, compiled: Compiled, logits: Tensor) -> Tensor:
-        total = logits[:, :0].sum(1, dtype=torch.double)  # zeros, with a gradient
-        for method in compiled.methods:
-            value = method.total(*weights(logits[:, torch.tensor(method.labels, device=logits.device)]))
-            self._refuse(impossible(value))
-            total = total + value
-        return total
+    def refine(self, logits: Tensor, graph: Facts | None = None, weights: Tensor | None = None) -> Tensor:
+        """Logits pushed towards what the rules say, each by its weight: a residual layer that can be stacked.
 
-    def violations(self, answers: Tensor) -> Tensor:
-        """Which rules answers break, hard and soft.
+        Shape: ``logits [B, L] -> [B, L]``.
+        Source: KENN; see :func:`graphfuse.rules.refine.enhancement`.
+
+        Args:
+            logits: As in :meth:`loss`.
+            graph: As in :meth:`loss`.
+            weights: As in :meth:`loss`.
+
+        Raises:
+            InputError: As :meth:`loss`; a rule says that something exists, or counts more than few.
+        """
+        self._check(logits)
+        weigh, found = self._weights(weights, logits), logits
+        for place, lifted in enumerate(self._lifted):
+            grounds = self._ground(lifted, logits, graph)
+            found = found + weigh[place].to(logits.dtype) * enhancement(lifted, grounds, logits)
+        return found
+
+    def holds(self, answers: Tensor, graph: Facts | None = None) -> Tensor:
+        """Whether answers satisfy every hard rule over single rows, by a look at all clauses at once.
+
+        Shape: ``answers bool [B, L] -> bool [B]``.
+        """
+        return self._compiled.holds(self._seen_beside(torch.where(answers, 1.0, -1.0), graph) > 0)
+
+    def violations(self, answers: Tensor, graph: Facts | None = None) -> Tensor:
+        """Which rules answers break, hard and soft: a row of them where it is part of a grounding that is false.
+
+        Of a rule that something exists, all rows where nothing does.
 
         Shape: ``answers bool [B, L] -> bool [B, R]``.
         """
@@ -255,25 +351,81 @@ class RuleSet:
             )
         if answers.dtype != torch.bool:
             raise InputError(f"Answers are {answers.dtype}; expected torch.bool, as scores > 0 gives.")
-        facts = dict(zip(self.labels, answers.unbind(1)))
-        if not self.rules:
-            return answers.new_zeros(len(answers), 0, dtype=torch.bool)
-        return ~torch.stack([rule.says.holds(facts) for rule in self.rules], 1)
+        broken = answers.new_zeros(len(answers), len(self.rules))
+        for place, lifted in enumerate(self._lifted):
+            found = False
+            for ground in self._ground(lifted, answers, graph):
+                true = truth(ground.tree, ground.take(answers).t())
+                found = found or bool(true.any())
+                if lifted.every:
+                    broken[ground.rows[:, ~true].reshape(-1), place] = True
+            if not lifted.every and not found:
+                broken[:, place] = True
+        return broken
+
+    def groundings(self, rows: int, graph: Facts | None = None) -> dict[str, int]:
+        """Of how many things, or of how many that meet, each rule says something that is not true by itself."""
+        like = torch.empty(rows, len(self.labels), device="meta")
+        return {rule.name: sum(map(len, self._ground(lifted, like, graph)))
+                for rule, lifted in zip(self.rules, self._lifted)}  # fmt: skip
+
+    def explain(self, logits: Tensor, graph: Facts | None = None) -> Explanation:
+        """What :meth:`answer` changes in the raw scores of one sample, for which rules and at what cost, and how near
+        each rule, hard or soft, is to being broken or to holding. Rules that join rows are left out.
+
+        Shape: ``logits [L]`` or ``[1, L]``.
+
+        Raises:
+            InputError: As :meth:`answer`, or there are several rows.
+        """
+        return explain(self, logits, graph)
 
     def allowed(self) -> int:
-        """How many assignments of the labels satisfy every hard rule."""
+        """How many assignments of the labels satisfy every hard rule.
+
+        Raises:
+            InputError: That depends on what is observed.
+        """
+        for rule, lifted in zip(self.rules, self._lifted):
+            if rule.hard and (lifted.observed or not lifted.of_rows):
+                raise InputError(f"{lifted.name} speaks of what is observed, so how many are allowed depends on that.")
         joined = {label for method in self._compiled.methods for label in method.labels}
         free: int = 2 ** (len(self.labels) - len(joined))
         return math.prod((method.models() for method in self._compiled.methods), start=free)
 
     @cached_property
-    def _apart(self) -> tuple[Compiled, ...]:
-        """Each rule alone."""
-        found = [Compiled.of([tree], len(self.labels), self.budget) for tree in self._trees]
-        for rule, own in zip(self.rules, found):
-            if isinstance(own, set):
-                raise InputError(f"{self._at(rule)}: rule {rule.name!r} can never hold.")
-        return tuple(own for own in found if isinstance(own, Compiled))
+    def _margins(self) -> Margins:
+        return Margins(len(self.labels) + len(self._seen))
+
+    def _ground(self, lifted: Lifted, logits: Tensor, graph: Facts | None) -> tuple[Ground, ...]:
+        return lifted.ground(len(logits), graph, self._place, self.budget, logits.device)
+
+    def _weights(self, weights: Tensor | None, logits: Tensor) -> Sequence[Tensor]:
+        if weights is not None:
+            if weights.shape != (len(self.rules),):
+                raise InputError(f"Weights are {list(weights.shape)}; expected [{len(self.rules)}], one a rule.")
+            return weights.unbind()
+        learned = next((rule for rule in self.rules if rule.weight is None), None)
+        if learned:
+            raise InputError(f"{self._at(learned)}: rule {learned.name!r} has no weight; give weights, as "
+                             "gf.rules.RuleWeights(rules)() learns them.")  # fmt: skip
+        return logits.new_tensor([1.0 if rule.hard else rule.weight for rule in self.rules]).double().unbind()
+
+    def _given(self, logits: Tensor, graph: Facts | None) -> Tensor:
+        """Checked logits, with what is measured as further columns."""
+        for rule, lifted in zip(self.rules, self._lifted):
+            if rule.hard and not lifted.of_rows:
+                raise InputError(f"{lifted.name} joins rows, and rows are answered one by one; make it soft, or use it "
+                                 "as a loss or to refine.")  # fmt: skip
+        self._check(logits)
+        return self._seen_beside(logits, graph)
+
+    def _seen_beside(self, logits: Tensor, graph: Facts | None) -> Tensor:
+        if not self._seen:
+            return logits
+        facts = needed(graph, self.source or "The rules", self._seen)
+        seen = torch.stack([facts.measured(atom, len(logits)) for atom in self._seen], 1).to(logits.device)
+        return torch.cat([logits, torch.where(seen, torch.inf, -torch.inf).to(logits.dtype)], 1)
 
     def _at(self, rule: Rule) -> str:
         where = f"{self.source}:{rule.line}" if self.source else f"Line {rule.line}"
@@ -286,17 +438,18 @@ class RuleSet:
             raise InputError(f"Logits are {logits.dtype}; expected floating point numbers.")
         rows = logits.isnan().any(1).nonzero()[:, 0].tolist()
         if rows:
-            raise InputError(f"Logits are NaN in {_rows(rows)}.")
+            raise InputError(f"Logits are NaN in {named_rows(torch.tensor(rows))}.")
 
-    def _refuse(self, rows: Sequence[int]) -> None:
+    @staticmethod
+    def _refuse(rows: Sequence[int]) -> None:
         if rows:
-            raise InputError(f"The infinite logits of {_rows(rows)} break a rule, so no answer satisfies it.")
+            raise InputError(f"The infinite logits of {named_rows(torch.tensor(rows))} break a rule, so no answer "
+                             "satisfies it.")  # fmt: skip
 
 
 def _full(logits: Tensor) -> torch.dtype:
     return torch.promote_types(logits.dtype, torch.float32)
 
 
-def _rows(rows: Sequence[int]) -> str:
-    listed, more = ", ".join(map(str, rows[:5])), f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-    return f"row{'s' if len(rows) > 1 else ''} {listed}{more}"
+def _inner(says: Expression) -> Expression:
+    return says.of if isinstance(says, ForAll | Exists) else says

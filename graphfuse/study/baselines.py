@@ -14,8 +14,9 @@ from graphfuse.core.collate import collate
 from graphfuse.core.sample import Sample
 from graphfuse.core.seed import seeded
 from graphfuse.heads import Classify, MultiLabel
+from graphfuse.model import plain
 from graphfuse.study.study import Study
-from graphfuse.training import Measured, Run, Told, fit, scores_of
+from graphfuse.training import Measured, Run, Told, fit, scored
 
 MAJORITY = "majority"
 BATCH = 256
@@ -50,9 +51,8 @@ def alone(study: Study, source: str, seed: int, out: Path) -> tuple[Run, Told]:
     with seeded(seed):
         model = study.maker("concat", kinds)()
     history = fit(model, having["train"], having["valid"], out, seed=seed, **budget)
-    valid = Measured(study.head, [*history.measured.scored, *constant(study, "valid", lacking["valid"]).scored])
-    scored = scores_of(model, having["test"]) if having["test"] else []
-    test = Measured(study.head, [*scored, *constant(study, "test", lacking["test"]).scored])
+    valid = history.measured + constant(study, "valid", lacking["valid"])
+    test = scored(model, having["test"]) + constant(study, "test", lacking["test"])
     samples = [*having["test"], *lacking["test"]]
     run = Run.of(name, seed, model, history, test, samples, study.spec.target.metric)
     # Its history is of the rows that have the modality: no curve to draw beside those of other methods.
@@ -61,6 +61,7 @@ def alone(study: Study, source: str, seed: int, out: Path) -> tuple[Run, Told]:
 
 def prior(head: Any, train: Sequence[Sample]) -> Tensor:
     """The scores that say what training targets are like, ``[C]``: log shares, log odds, or the mean."""
+    head = plain(head)
     if isinstance(head, Classify | MultiLabel):
         counts = torch.full((len(head.labels),), 0.5)
         for sample in train:

@@ -13,7 +13,7 @@ from graphfuse.report import model_card
 from graphfuse.study.study import SPLITS, Study
 from graphfuse.tables.samples import preprocessing
 
-SUMMED = ("config.json", "model.safetensors", "history.jsonl", "metrics.json", "predictions.jsonl")
+SUMMED = ("config.json", "model.safetensors", "rules.txt", "history.jsonl", "metrics.json", "predictions.jsonl")
 
 
 def finish(folder: Path, model: FusionModel, study: Study, metrics: Mapping[str, Mapping[str, float]], seed: int,
@@ -32,8 +32,9 @@ def finish(folder: Path, model: FusionModel, study: Study, metrics: Mapping[str,
     write_json(folder / "metrics.json", {"best_epoch": config["best_epoch"], **metrics})
     facts = facts_of(study, seed, command) | {
         "metrics": metrics,
+        **({} if model.rules is None else {"rules": str(model.rules)}),
         "temperature": round(float(model.temperature), 4),
-        "sha256": {name: sha256(folder / name) for name in SUMMED},
+        "sha256": {name: sha256(folder / name) for name in SUMMED if (folder / name).exists()},
     }
     write_json(folder / "run.json", {**facts, "config": study.spec.to_dict(), "peak_memory": peak_memory()})
     write_text(folder / "README.md", model_card(config, {**facts, "hardware": _hardware(facts["machine"])}))

@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from graphfuse.core.catalog import did_you_mean, look_up
 from graphfuse.core.errors import InputError
 from graphfuse.core.files import read_json, sha256
 from graphfuse.core.sample import Sample
 from graphfuse.heads import MultiLabel
-from graphfuse.model import FusionModel
+from graphfuse.model import FusionModel, Ruled, plain
 from graphfuse.tables.data import load_rows, splits_of
 from graphfuse.tables.parts import Node
 from graphfuse.tables.read import Frame, Row
 from graphfuse.tables.spec import Spec
 from graphfuse.tables.splits import told as told_splits
 from graphfuse.tables.targets import targets_of
-from graphfuse.training import Measured, look, scores_of
+from graphfuse.training import Measured, look, scored
 
 
 def labelled(folder: Path, told: Mapping[str, Any], frame: Frame, nodes: Sequence[Node], head: Any, split: str | None
@@ -64,16 +65,21 @@ def measured(model: FusionModel, samples: Sequence[Sample]) -> Measured:
 
     Its score is that of the sample's least likely label, and never one that would be answered.
     """
-    if not isinstance(model.head, MultiLabel):
+    if not isinstance(plain(model.head), MultiLabel):
         return look(model, samples)
     unknown = sorted({label for sample in samples for label in sample.target} - set(model.head.labels))
     if not unknown:
         return look(model, samples)
-    scored = [
-        (torch.cat([scores, scores.amin(1, keepdim=True).clamp(max=0).expand(-1, len(unknown))], 1), batch)
-        for scores, batch in scores_of(model, samples)
-    ]
-    return Measured(MultiLabel((*model.head.labels, *unknown)), scored)
+
+    def wider(scores: Tensor) -> Tensor:
+        return torch.cat([scores, scores.amin(1, keepdim=True).clamp(max=0).expand(-1, len(unknown))], 1)
+
+    found = scored(model, samples)
+    before = [scores if scores is None else wider(scores) for scores in found.before]
+    head: Any = MultiLabel((*model.head.labels, *unknown))
+    if isinstance(model.head, Ruled):
+        head = Ruled.of(head, model.head.rules, model.head.mode, model.head.weight)
+    return Measured(head, [(wider(scores), batch) for scores, batch in found.scored], before)
 
 
 def _parts(spec: Spec, frame: Frame, rows: Sequence[Row], folder: Path) -> tuple[dict[str, list[int]] | None, list]:

@@ -37,6 +37,7 @@ def tell(out: Path, study: Study, comparison: Comparison, models: Mapping[int, F
         "Budget": ", ".join(
             f"{key} {value}" for key, value in study.budget.items() if value not in (None, 0.0) and key != "together"
         ),
+        **_rules(study),
         "Versions": ", ".join(f"{name} {known[name]}" for name in ("graphfuse", "torch", "torch-geometric", "python")),
         "Machine": f"{known['system']}, {known['threads']}, accelerator: {known['accelerator']}",
         "Peak memory": peak_memory() + (" of the largest process" if jobs > 1 else ""),
@@ -55,6 +56,14 @@ def tell(out: Path, study: Study, comparison: Comparison, models: Mapping[int, F
                    "picked to be wrong, where there are so many.",
         made=made,
     ).save(out)  # fmt: skip
+
+
+def _rules(study: Study) -> dict[str, str]:
+    """The spec's rules as the page names them, if there are any."""
+    if study.spec.rules is None:
+        return {}
+    hard, count = int(study.head.hard.sum()), len(study.head.rules.rules)
+    return {"Rules": f"{study.spec.rules.file}: {hard} hard, {count - hard} soft, mode {study.head.mode}"}
 
 
 def _group(method: str) -> str:

@@ -16,6 +16,7 @@ from graphfuse.encoders import Encoder, NGrams, Text
 from graphfuse.heads import Classify, MultiLabel, Regress, balanced
 from graphfuse.model import FusionModel
 from graphfuse.tables.data import Data, load
+from graphfuse.tables.ruled import ruled
 from graphfuse.tables.samples import encoders_of, samples_of
 from graphfuse.tables.spec import Spec
 
@@ -31,7 +32,7 @@ class Study:
         data: The table's rows, targets and splits.
         encoders: kind -> encoder.
         samples: split -> samples with targets.
-        head: Of the task.
+        head: Of the task, joined with the spec's rules if it has any.
     """
 
     spec: Spec
@@ -53,7 +54,10 @@ class Study:
         encoders = encoders_of(spec, data)
         every = samples_of(data.rows, spec.nodes, encoders, data.folder, data.targets)
         samples = {split: [every[i] for i in data.splits[split]] for split in SPLITS}
-        return cls(spec, data, encoders, samples, _head(spec, data, encoders.values(), samples["train"]))
+        head, notes = ruled(spec, _head(spec, data, encoders.values(), samples["train"]))
+        for note in notes:
+            print(note, file=sys.stderr)
+        return cls(spec, data, encoders, samples, head)
 
     @property
     def sources(self) -> dict[str, tuple[str, ...]]:
@@ -94,7 +98,9 @@ class Study:
         return {"epochs": own.epochs, "batch_size": own.batch_size, "learning_rate": own.learning_rate,
                 "weight_decay": own.weight_decay, "patience": own.patience, "metric": self.spec.target.metric,
                 "modality_dropout": own.modality_dropout, "together": list(self.sources.values()),
-                "refit": own.refit}  # fmt: skip
+                "refit": own.refit,
+                "allow_broken_labels": self.spec.rules is not None and self.spec.rules.broken_labels == "allow",
+                }  # fmt: skip
 
 
 def _head(spec: Spec, data: Data, encoders: Iterable[Encoder], train: Sequence[Sample]) -> Any:

@@ -14,6 +14,7 @@ from graphfuse.tables.data import Data, examine
 from graphfuse.tables.look import look_at
 from graphfuse.tables.parts import Node
 from graphfuse.tables.read import Row
+from graphfuse.tables.ruled import held_against
 from graphfuse.tables.spec import Spec
 from graphfuse.tables.splits import SPLITS
 
@@ -73,8 +74,10 @@ def check(spec: Spec) -> Findings:
     if any(column not in filled for node in spec.nodes for column in node.columns):
         return Findings(str(data.path), splits, filled, {}, data.problems, data.notes)
     looked = look_at(data.rows, data.of("train"), spec.nodes, data.folder)
-    problems = dict.fromkeys((*data.problems, *looked.problems, *_options(spec), *_fusion(spec)))
-    warnings = [*data.notes, *looked.warnings, *_never_trained(spec, data), *_repeated(spec, data, looked.digests)]
+    broken, told = held_against(spec, data)
+    problems = dict.fromkeys((*data.problems, *looked.problems, *_options(spec), *_fusion(spec), *broken))
+    warnings = [*data.notes, *looked.warnings, *_never_trained(spec, data), *_repeated(spec, data, looked.digests),
+                *told]  # fmt: skip
     if spec.rows.group is not None:
         warnings += _shared_groups(data, spec.rows.group)
     return Findings(str(data.path), splits, filled, _labels(spec, data), tuple(problems), tuple(warnings))

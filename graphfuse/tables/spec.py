@@ -1,4 +1,4 @@
-"""What a table is: which column is the target, which are nodes and how they are read, how to fuse and to train."""
+"""What a table is: its target, its nodes and how they are read, rules over its labels, how to fuse and to train."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METRICS = {
     "regress": ("absolute_error", "squared_error", "r2"),
 }
 """The metrics of each task that can choose the epoch; the first is the task's own."""
-SECTIONS = ["table", "target", "rows", "nodes", "fusion", "training"]
+SECTIONS = ["table", "target", "rows", "nodes", "rules", "fusion", "training"]
 SHARES = (0.7, 0.15, 0.15)
 
 
@@ -46,6 +46,19 @@ class Rows:
     shares: tuple[float, ...] | None = None
     seed: int = field(default=0, metadata={"low": 0})
     group: str | None = None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """``[rules]``: a file of rules over the labels, from the spec's folder, and how it is used (``gf.FusionModel``).
+
+    ``broken_labels``: whether labels that break a hard rule stop training or are only told.
+    """
+
+    file: str
+    mode: str = field(default="exact", metadata={"known": ("exact", "loss", "refine")})
+    weight: float = field(default=1.0, metadata={"above": 0})
+    broken_labels: str = field(default="error", metadata={"known": ("error", "allow")})
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,7 @@ class Spec:
     nodes: tuple[Node, ...]
     fusion: Fusion
     training: Training
+    rules: Rules | None = None
 
     @classmethod
     def open(cls, path: str | Path, changes: Sequence[str] = (), fusion: str | None = None) -> Spec:
@@ -121,9 +135,12 @@ class Spec:
             tuple(node_of(kind, own, f"{where}: [nodes.{kind}]") for kind, own in values["nodes"].items()),
             fusion_of(values.get("fusion", {}), f"{where}: [fusion]"),
             filled(Training, values.get("training", {}), f"{where}: [training]"),
+            filled(Rules, values["rules"], f"{where}: [rules]") if "rules" in values else None,
         )
         _check_target(spec.target, f"{where}: [target]")
         _check_rows(spec.rows, f"{where}: [rows]")
+        if spec.rules is not None and spec.target.task == "regress":
+            raise InputError(f"{where}: [rules] are over labels, which the task regress does not have; leave them out.")
         _check_use(spec, where)
         return spec
 
@@ -134,6 +151,7 @@ class Spec:
             "target": asdict(self.target),
             "rows": asdict(self.rows),
             "nodes": {node.kind: node.to_dict() for node in self.nodes},
+            **({} if self.rules is None else {"rules": asdict(self.rules)}),
             "fusion": self.fusion.to_dict(),
             "training": asdict(self.training),
         }

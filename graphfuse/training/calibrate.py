@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from graphfuse.core.loader import USUAL, Limits
 from graphfuse.core.sample import Sample
 from graphfuse.model import FusionModel
-from graphfuse.training.measure import Measured, scores_of
+from graphfuse.training.measure import Measured, scored
 
 LOW, HIGH = 0.05, 20.0
 
@@ -24,10 +25,10 @@ def calibrate(model: FusionModel, valid: Sequence[Sample], limits: Limits = USUA
     from scipy.optimize import minimize_scalar
 
     model.temperature.fill_(1.0)
-    scored = scores_of(model, valid, limits)
+    found = scored(model, valid, limits)
     if not hasattr(model.head, "log_loss"):
-        return Measured(model.head, scored)
-    exact = [(scores.cpu().double(), batch) for scores, batch in scored]
+        return found
+    exact = [(scores.cpu().double(), batch) for scores, batch in found.scored]
 
     def regret(log_temperature: float) -> float:
         losses = [model.head.log_loss(scores / math.exp(log_temperature), batch) for scores, batch in exact]
@@ -35,4 +36,4 @@ def calibrate(model: FusionModel, valid: Sequence[Sample], limits: Limits = USUA
 
     best = minimize_scalar(regret, bounds=(math.log(LOW), math.log(HIGH)), method="bounded")
     model.temperature.fill_(math.exp(best.x))
-    return Measured(model.head, [(scores / model.temperature, batch) for scores, batch in scored])
+    return replace(found, scored=[(scores / model.temperature, batch) for scores, batch in found.scored])

@@ -69,9 +69,11 @@ def course(
                 loss = _epoch(accelerator, prepared, optimizer, loader, rate, steps[epoch - 1], advance)
             if not math.isfinite(loss):
                 raise InputError(f"Epoch {epoch}: the training loss is {loss}; lower learning_rate ({rates['lr']}).")
-            row = {"epoch": epoch, "train_loss": loss, "learning_rate": rate(steps[epoch] - 1)}
-            found = look(model, valid, replace(limits, samples=USUAL.samples)).metrics if valid else {}
-            row |= {f"valid_{name}": value for name, value in found.items()}
+            row: dict[str, Any] = {"epoch": epoch, "train_loss": loss, "learning_rate": rate(steps[epoch] - 1)}
+            if valid:
+                found = look(model, valid, replace(limits, samples=USUAL.samples))
+                row |= {f"valid_{name}": value for name, value in found.metrics.items()}
+                row |= {"rules": found.rules} if found.rules else {}
             told.rows.append({**row, "seconds": round(time.perf_counter() - start, 3)})
             if valid:
                 _keep_best(model, told, budget["metric"])

@@ -15,6 +15,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.loader import USUAL
 from graphfuse.core.sample import Sample
 from graphfuse.model import FusionModel
+from graphfuse.model.rule_labels import check_labels
 from graphfuse.training.calibrate import calibrate
 from graphfuse.training.course import course, limits_of
 from graphfuse.training.measure import Measured
@@ -27,7 +28,8 @@ class History:
     """What happened in training.
 
     Attributes:
-        rows: One an epoch: ``epoch, train_loss, learning_rate, seconds`` and ``valid_*`` for each metric.
+        rows: One an epoch: ``epoch, train_loss, learning_rate, seconds`` and ``valid_*`` for each metric; with rules in
+            the model ``rules``: rule -> share of validation answers that break it, ``before`` the rules and ``after``.
         best_epoch: The one whose weights the model has now, chosen on the validation split.
         metrics: The validation metrics of that epoch.
         measured: What that epoch's model made of the validation split.
@@ -64,6 +66,7 @@ def fit(
     modality_dropout: float = 0.0,
     together: Groups = (),
     refit: bool = False,
+    allow_broken_labels: bool = False,
 ) -> History:
     """Trains a model and leaves it, in eval mode, with the weights of its best epoch on the validation split.
 
@@ -92,14 +95,19 @@ def fit(
         refit: Once validation has chosen the epoch, train the same initial weights anew, on training and validation
             samples together, up to that epoch. Metrics, answers and temperature remain those of the model that had not
             seen the validation split.
+        allow_broken_labels: Only warn of training and validation labels that break a hard rule of the model. Such a
+            sample teaches nothing where the rules' mode is ``exact``.
 
+    A rule that says "if", whose left side is true for no training sample, is named in a ``RuleWarning``.
     Afterwards the model's temperature is calibrated on the validation split, where the head has a confidence.
 
     Raises:
-        InputError: A split is empty, a name occurs twice, a target does not suit the head, a limit is below 1, a batch
-            has too many edges, the loss is not finite, ``out`` holds another run, or another process trains there.
+        InputError: A split is empty, a name occurs twice, a target does not suit the head or breaks a hard rule, a
+            limit is below 1, a batch has too many edges, the loss is not finite, ``out`` holds another run, or another
+            process trains there.
     """
     check_splits(model, {"training": train, "validation": valid})
+    check_labels(model.head, {"training": train, "validation": valid}, allow_broken_labels)
     _check_budget(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, patience=patience)
     check_share("fit: modality_dropout", modality_dropout)
     metric = model.head.metric if metric is None else metric

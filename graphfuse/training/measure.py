@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -14,7 +15,8 @@ from graphfuse.core.answer import Answer
 from graphfuse.core.errors import InputError
 from graphfuse.core.loader import USUAL, Limits
 from graphfuse.core.sample import Batch, Sample
-from graphfuse.model import FusionModel
+from graphfuse.model import FusionModel, Ruled
+from graphfuse.model.ruled import BROKEN, BROKEN_BEFORE
 
 
 @dataclass(frozen=True)
@@ -24,27 +26,60 @@ class Measured:
     Attributes:
         head: Of the model.
         scored: The head's scores of each batch, and the batch, without features, so that a large set fits in memory.
+        before: Scores of each batch before rules refined them, or ``None``; so of all batches if left out.
     """
 
     head: Any
     scored: Sequence[tuple[Tensor, Batch]]
+    before: Sequence[Tensor | None] = ()
+
+    def __add__(self, more: Measured) -> Measured:
+        """Both, as this head measures them."""
+        before = (*self.before, *[None] * (len(self.scored) - len(self.before)), *more.before)
+        return Measured(self.head, [*self.scored, *more.scored], before)
 
     @cached_property
     def values(self) -> dict[str, Tensor]:
-        """Metric -> its value for each sample, ``float64 [n]``; under ``"loss"`` each batch's mean loss."""
+        """Metric -> its value for each sample, ``float64 [n]``; under ``"loss"`` each batch's mean loss.
+
+        With hard rules also whether the answer breaks one: ``rules_broken``, and ``rules_broken_before`` of the answer
+        that the head by itself would have given.
+        """
         parts = dict[str, list[Tensor]]()
         for scores, batch in self.scored:
             found = self.head.measure(scores, batch)
             found["loss"] = self.head.loss(scores, batch).expand(len(batch))
             for name, x in found.items():
                 parts.setdefault(name, []).append(x.cpu().double())
-        return {name: torch.cat(xs) for name, xs in parts.items()}
+        values = {name: torch.cat(xs) for name, xs in parts.items()}
+        if self._broken and self.head.hard.any():
+            for name, broken in zip((BROKEN_BEFORE, BROKEN), self._broken):
+                values[name] = broken[:, self.head.hard].any(1).double()
+        return values
 
     @cached_property
     def metrics(self) -> dict[str, float]:
         """Metric -> its value on the whole: means of ``values``, and those that are no mean."""
         means = {name: float(x.mean()) for name, x in self.values.items()}
         return means | self.head.summary([scores for scores, _ in self.scored], [batch for _, batch in self.scored])
+
+    @cached_property
+    def rules(self) -> dict[str, dict[str, float]]:
+        """Rule -> the share of samples that break it, ``before`` the rules and ``after``; nothing without rules."""
+        if not self._broken:
+            return {}
+        shares = (broken.double().mean(0).tolist() for broken in self._broken)
+        return {rule.name: {"before": before, "after": after}
+                for rule, before, after in zip(self.head.rules.rules, *shares)}  # fmt: skip
+
+    @cached_property
+    def _broken(self) -> tuple[Tensor, Tensor] | None:
+        """Which rules samples break before the rules and after, ``bool [n, R]`` each; ``None`` without rules."""
+        if not isinstance(self.head, Ruled):
+            return None
+        pairs = zip_longest(self.scored, self.before)
+        before, after = zip(*(self.head.broken(scores, earlier) for (scores, _), earlier in pairs))
+        return torch.cat(before).cpu(), torch.cat(after).cpu()
 
     @cached_property
     def answers(self) -> list[Answer]:
@@ -61,13 +96,16 @@ def look(model: FusionModel, samples: Sequence[Sample], limits: Limits = USUAL) 
     if not samples:
         raise InputError("There is no sample to evaluate on; the split is empty.")
     model.head.check(samples)
-    return Measured(model.head, scores_of(model, samples, limits))
+    return scored(model, samples, limits)
 
 
-def scores_of(model: FusionModel, samples: Sequence[Sample], limits: Limits = USUAL) -> list[tuple[Tensor, Batch]]:
-    """The head's scores, batch by batch, with the batch (in main memory, without features)."""
-    outputs = model.outputs(samples, limits, partial(model.collate, max_edges=limits.edges))
-    return [(output.scores, batch.without_features()) for output, batch in outputs]
+def scored(model: FusionModel, samples: Sequence[Sample], limits: Limits = USUAL) -> Measured:
+    """As :func:`look`, of any number of samples whose targets are known to suit the head."""
+    scores, before = list[tuple[Tensor, Batch]](), list[Tensor | None]()
+    for output, batch in model.outputs(samples, limits, partial(model.collate, max_edges=limits.edges)):
+        scores.append((output.scores, batch.without_features()))
+        before.append(output.before)
+    return Measured(model.head, scores, before)
 
 
 def measure(

@@ -74,10 +74,10 @@ def identity(model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample
     features = getattr(model.head, "features", None)
     if isinstance(features, Tensor):
         _add(sums.setdefault("labels", [0.0] * 2 * PARTS), features, 0)
-    return {key: told[key] for key in ("model", "schema", "head", "encoders")} | {
-        "data": exact.hexdigest(),
-        "features": sums,
-    }
+    parts = {key: told[key] for key in ("model", "schema", "head", "encoders")}
+    if model.rules is not None:
+        parts |= {"rules": told["rules"], "rule text": str(model.rules)}
+    return {**parts, "data": exact.hexdigest(), "features": sums}
 
 
 def _add(sums: list[float], x: Tensor, place: int) -> None:
@@ -98,6 +98,8 @@ def write_run(folder: Path, model: FusionModel, history: History, answers: list[
     """Writes a finished run: the model, its history, its metrics and answers on validation."""
     model.save_pretrained(folder, training=budget, best_epoch=history.best_epoch)
     write_lines(folder / "history.jsonl", [*history.rows, *({**row, "refit": True} for row in history.refit)])
-    write_json(folder / "metrics.json", {"split": "validation", "best_epoch": history.best_epoch, **history.metrics})
+    told = {"split": "validation", "best_epoch": history.best_epoch, **history.metrics}
+    rules = history.measured.rules
+    write_json(folder / "metrics.json", {**told, "rules": rules} if rules else told)
     lines = [{"name": a.name, "value": a.value, "score": a.score} for a in answers]
     write_lines(folder / "predictions.jsonl", lines)

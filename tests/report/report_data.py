@@ -91,15 +91,27 @@ def metrics_of(methods: dict[str, float], seeds: int) -> list[dict]:
     ]  # fmt: skip
 
 
+def rules_of(methods: dict[str, float], seeds: int) -> list[dict]:
+    """Three rules of the last two methods: one is mended, one is broken most and stays so, one is never broken."""
+    says = {"one": "exactly_one(a, b)", f"if {EVIL}": f'a -> "{EVIL}"', "never": "a | b"}
+    return [
+        {"method": method, "seed": seed, "rule": rule, "hard": place != 1, "says": says[rule],
+         "before": before + 0.01 * seed * (before > 0), "after": before if place == 1 else 0.0}
+        for method in list(methods)[-2:] for seed in range(seeds)
+        for place, (rule, before) in enumerate(zip(says, (0.125, 0.5, 0.0)))
+    ]  # fmt: skip
+
+
 def write_lines(path: Path, rows: list[dict]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
 
 
 def write_outcomes(folder: Path, methods: dict[str, float], seeds: int, labels: list[str]) -> None:
-    """All three files."""
+    """All four files."""
     write_lines(folder / "answers.jsonl", answers_of(methods, seeds, labels))
     write_lines(folder / "missing.jsonl", missing_of(methods, seeds))
     write_lines(folder / "metrics.jsonl", metrics_of(methods, seeds))
+    write_lines(folder / "rules.jsonl", rules_of(methods, seeds))
 
 
 class Page(HTMLParser):

@@ -1,4 +1,4 @@
-"""The figures of answers, missing values and further metrics: the numbers of the rows, for every reader."""
+"""The figures of answers, missing values, further metrics and rules: the numbers of the rows, for every reader."""
 
 import itertools
 import json
@@ -12,7 +12,8 @@ from graphfuse.report import Confusion, MissingCurve, MoreMetrics, Reliability, 
 from graphfuse.training.comparison import Comparison
 
 LABELS = ["flu", "<b>x</b>", f"label {EVIL}"]
-SECTIONS = {"answers.jsonl": "answers", "missing.jsonl": "missing", "metrics.jsonl": "metrics"}
+SECTIONS = {"answers.jsonl": "answers", "missing.jsonl": "missing", "metrics.jsonl": "metrics",
+            "rules.jsonl": "rules"}  # fmt: skip
 
 
 def sections(page):
@@ -35,7 +36,7 @@ def test_a_page_without_these_files_is_the_same_as_one_whose_files_are_empty(fol
     assert write_report(folder).read_bytes() == before
 
 
-@pytest.mark.parametrize("files", [each for n in (1, 2, 3) for each in itertools.combinations(SECTIONS, n)])
+@pytest.mark.parametrize("files", [each for n in (1, 2, 4) for each in itertools.combinations(SECTIONS, n)])
 def test_each_file_has_a_section_that_the_page_leads_to(files, told):
     for file in SECTIONS.keys() - set(files):
         (told / file).unlink()
@@ -61,6 +62,12 @@ def test_tables_hold_the_numbers_of_the_rows(told):
     more = MoreMetrics.open(told).values
     shown = [f"{more[name]['gate'].mean:.3f} ± {more[name]['gate'].error:.3f}" for name in more]
     assert page.row("gate", 1) == shown
+    rules = [row for row in page.cells() if row[0:1] and row[0].endswith((" hard", " soft"))]
+    assert rules == [
+        [f"if {EVIL} soft", f'a -> "{EVIL}"', *["51.0 ± 1.0", "50.0 ± 0.0"] * 2],
+        ["one hard", "exactly_one(a, b)", *["13.5 ± 1.0", "0.0 ± 0.0"] * 2],
+        ["never hard", "a | b", *["0.0 ± 0.0"] * 4],
+    ]
     curve = MissingCurve.open(told).values["gate"]
     for train in (0.0, 0.3):
         cells = [curve[train, test] for test in (0.0, 0.25, 0.5)]
@@ -85,7 +92,7 @@ def test_the_figures_can_be_read_without_seeing_them(told):
     labels = [each["aria-label"] for each in pictures if "aria-label" in each]
     assert sum(label.startswith("Accuracy by confidence, gate: 0.0 to 0.1:") for label in labels) == 1
     assert sum("with 25 % hidden in test" in label for label in labels) == 2
-    assert sum(tag == "caption" for tag, _ in tags) == sum(tag == "table" for tag, _ in tags) == 7
+    assert sum(tag == "caption" for tag, _ in tags) == sum(tag == "table" for tag, _ in tags) == 8
     assert sum(tag == "figcaption" for tag, _ in tags) == sum(tag == "figure" for tag, _ in tags)
     assert all(attrs["scope"] in ("col", "row", "colgroup", "rowgroup") for tag, attrs in tags if tag == "th")
     levels = [int(tag[1]) for tag, _ in tags if re.fullmatch("h[1-6]", tag)]
@@ -117,11 +124,22 @@ def test_one_method_is_enough(labels, seeds, tmp_path):
     Comparison(runs_of({"only": 0.7}, seeds)).save(tmp_path)
     write_outcomes(tmp_path, {"only": 0.7}, seeds, names)
     page = Page(write_report(tmp_path))
-    assert sections(page) == ["methods", "metrics", "learning", "answers", "missing", "made"]
+    assert sections(page) == ["methods", "metrics", "rules", "learning", "answers", "missing", "made"]
     assert ("other labels" in page.text) == (labels == 40)
     assert ("Most frequent confusions" in page.text) == (labels == 40)
     assert "nan" not in page.text
     assert ("± standard deviation over seeds. ↑" in page.text.replace("mean ", "")) == (seeds == 2)
+
+
+def test_of_many_rules_those_that_are_broken_most_are_shown_and_the_others_counted(tmp_path):
+    Comparison(runs_of({"only": 0.7}, 1)).save(tmp_path)
+    row = {"method": "only", "seed": 0, "hard": True, "says": "a | b", "after": 0.0}
+    write_lines(tmp_path / "rules.jsonl",
+                [{**row, "rule": f"rule {i}", "before": max(0, i - 9) / 100} for i in range(60)])  # fmt: skip
+    page = Page(write_report(tmp_path))
+    shown = [row[0] for row in page.cells() if row[0:1] and row[0].startswith("rule ")]
+    assert shown == [f"rule {i} hard" for i in range(59, 19, -1)]
+    assert "20 more rules are not shown, broken less often than these; no answer breaks 10 of them." in page.text
 
 
 def test_another_metric_or_one_that_is_no_number_is_drawn(tmp_path):

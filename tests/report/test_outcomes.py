@@ -1,20 +1,23 @@
 """What the rows beside a comparison say is what plain loops over them say, and damaged rows name their line."""
 
+import itertools
 import json
 import math
 import statistics
 
 import pytest
-from report_data import METHODS, answers_of, metrics_of, missing_of, write_lines
+from report_data import METHODS, answers_of, metrics_of, missing_of, rules_of, write_lines
 
 from graphfuse.core.errors import InputError
-from graphfuse.report import Answered, Confusion, MissingCurve, MoreMetrics, Reliability
+from graphfuse.report import Answered, BrokenRules, Confusion, MissingCurve, MoreMetrics, Reliability
 
 FILES = {Answered: "answers.jsonl", Confusion: "answers.jsonl", Reliability: "answers.jsonl",
-         MissingCurve: "missing.jsonl", MoreMetrics: "metrics.jsonl"}  # fmt: skip
+         MissingCurve: "missing.jsonl", MoreMetrics: "metrics.jsonl",
+         BrokenRules: "rules.jsonl"}  # fmt: skip
 ANSWER = {"method": "a", "seed": 0, "name": "x", "said": "yes", "truth": ["yes"], "confidence": 0.5, "right": True}
 MISSING = {"method": "a", "seed": 0, "train": 0.0, "test": 0.5, "metric": "accuracy", "value": 0.5}
 METRIC = {"method": "a", "seed": 0, "metric": "auc", "value": 0.5}
+RULE = {"method": "a", "seed": 0, "rule": "one", "hard": True, "says": "a | b", "before": 0.5, "after": 0.0}
 
 
 def answers(*rows):
@@ -138,6 +141,19 @@ def test_curves_and_metrics_are_means_over_seeds(tmp_path):
     assert table.best("log_loss") == table.values["log_loss"]["text"].mean
 
 
+def test_shares_of_broken_rules_are_means_over_seeds(tmp_path):
+    rows = rules_of(METHODS, 3)
+    write_lines(tmp_path / "rules.jsonl", rows)
+    found = BrokenRules.open(tmp_path)
+    assert found.methods == set(list(METHODS)[-2:])
+    assert list(found.rules) == list(dict.fromkeys(row["rule"] for row in rows))
+    for side, values in (("before", found.before), ("after", found.after)):
+        for rule, method in itertools.product(found.rules, found.methods):
+            own = [row[side] for row in rows if (row["rule"], row["method"]) == (rule, method)]
+            value = values[rule][method]
+            assert (value.mean, value.error) == pytest.approx((sum(own) / 3, statistics.stdev(own)))
+
+
 def test_texts_may_hold_any_line_break_that_json_leaves_as_it_is(tmp_path):
     write_lines(tmp_path / "answers.jsonl", [{**ANSWER, "said": "a\u2028b\x85c\nd"}])
     assert Answered.open(tmp_path).rows[0].said == "a\u2028b\x85c\nd"
@@ -162,6 +178,8 @@ def test_texts_may_hold_any_line_break_that_json_leaves_as_it_is(tmp_path):
         ("missing", MISSING, {}, r"2: \('a', 0, 0\.0, 0\.5, 'accuracy'\) is already in line 1"),
         ("metrics", METRIC, {"value": None}, r"2\.value: expected a number, got None"),
         ("metrics", METRIC, {}, r"2: \('a', 0, 'auc'\) is already in line 1"),
+        ("rules", RULE, {"after": 2.0}, r"2: after is 2; expected 0 to 1"),
+        ("rules", RULE, {}, r"2: \('a', 0, 'one'\) is already in line 1"),
     ],
 )
 def test_a_damaged_row_names_its_file_and_line(file, good, damage, message, tmp_path):

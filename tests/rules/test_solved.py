@@ -9,7 +9,7 @@ from test_exact import DOUBLE, allowed, expected, rows
 from torch.testing import assert_close
 
 import graphfuse as gf
-from graphfuse.rules import Rule, RuleSet
+from graphfuse.rules import Label, Rule, RuleSet
 from graphfuse.rules.diagram import Budget
 from graphfuse.rules.exact import odds
 from graphfuse.rules.language import parse
@@ -30,7 +30,7 @@ def test_a_solver_answers_as_by_enumeration(seed):
         rules = RuleSet(made.LABELS, tuple(Rule(f"r{i}", each) for i, each in enumerate(says)))
     except gf.InputError:
         rules = None
-    place_of = {label: at for at, label in enumerate(made.LABELS)}
+    place_of = {Label(label): at for at, label in enumerate(made.LABELS)}
     trees = [tree_of(each, place_of) for each in says]
     clauses, rest = parts_of(trees)
     if frozenset() in clauses or not (clauses or rest):
@@ -74,6 +74,7 @@ def test_beyond_the_budget_a_set_is_answered_and_its_totals_refused():
     assert not found[2, 5]
     finite = logits.masked_fill(logits.isinf(), 0)
     assert_close((finite * found).sum(1), (finite * parsed.answer(logits)).sum(1), rtol=1e-12, atol=1e-12)
+    assert rules.loss(logits.masked_fill(logits.isinf(), 9)).isfinite()
     for name in ("log_partition", "marginals"):
         with pytest.raises(
             gf.InputError, match=r"of 39 labels .*beyond a budget of 50 nodes and 20 s; .*answer and loss"
@@ -81,11 +82,9 @@ def test_beyond_the_budget_a_set_is_answered_and_its_totals_refused():
             getattr(rules, name)(logits)
     with pytest.raises(gf.InputError, match="beyond a budget"):
         rules.allowed()
-    first = next(rule for rule in parsed.rules if len(list(rule.says.labels())) == 3)
-    broken = logits.clone()
-    for part in first.says.parts:
-        label, positive = next(iter(part.labels())), str(part)[0] != "~"
-        broken[4, labels.index(label)] = -INF if positive else INF
+    broken, place = logits.clone(), {Label(label): at for at, label in enumerate(labels)}
+    for literal in tree_of(parsed.rules[0].says, place)[1]:
+        broken[4, abs(literal) - 1] = -INF if literal > 0 else INF
     with pytest.raises(gf.InputError, match="row 4 break a rule"):
         rules.answer(broken)
 

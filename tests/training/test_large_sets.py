@@ -8,7 +8,7 @@ import pytest
 import tasks
 
 import graphfuse as gf
-from graphfuse.training import scores_of
+from graphfuse.training import scored
 
 QUICK = {"epochs": 3, "batch_size": 16, "learning_rate": 0.02}
 
@@ -62,7 +62,7 @@ def test_no_more_samples_of_a_store_are_held_than_a_few_batches(stores, monkeypa
 
 
 def test_what_was_scored_holds_no_features():
-    assert not any(x.numel() for _, batch in scores_of(tasks.model(), tasks.VALID) for x in batch.nodes.values())
+    assert not any(x.numel() for _, batch in scored(tasks.model(), tasks.VALID).scored for x in batch.nodes.values())
 
 
 def test_batches_by_nodes_are_a_function_of_seed_and_epoch_and_a_run_is_taken_up_to_the_bit(tmp_path, monkeypatch):

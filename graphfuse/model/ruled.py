@@ -1,0 +1,218 @@
+"""A head joined with rules over its labels: trained with them, answered under them, measured against them."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from graphfuse.core.answer import Answer
+from graphfuse.core.catalog import did_you_mean
+from graphfuse.core.errors import InputError
+from graphfuse.core.sample import Batch, Sample
+from graphfuse.core.schema import Schema
+from graphfuse.heads import Classify, MultiLabel
+from graphfuse.model.given import OneGiven, SeveralGiven, chosen
+from graphfuse.rules import Exists, Label, Rule, RuleSet, RuleWarning
+
+MODES = ("exact", "loss", "refine")
+LEAST = 1e-300  # probability, of which a logarithm is taken
+BROKEN_BEFORE, BROKEN = "rules_broken_before", "rules_broken"
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """``Classify`` or ``MultiLabel`` with rules over its labels; has all that a head has, in the same meaning.
+
+    Mode ``exact`` conditions outputs on the hard rules (:mod:`graphfuse.model.given`): no answer breaks one. Mode
+    ``loss`` adds ``weight`` times what each rule costs by itself, soft ones too, and answers as without rules. Mode
+    ``refine`` is given scores that rules have pushed, soft ones too, by :class:`graphfuse.rules.Refine` in the model.
+
+    Attributes:
+        head: By itself.
+        rules: Over the head's labels, in their order.
+        mode: One of :data:`MODES`.
+        weight: Of the rules beside the head's own loss, in mode ``loss``.
+
+    Raises:
+        InputError: The head has no labels that rules could speak of, the rules speak of others or of what is observed,
+            there is no such mode, or rules do not suit it.
+    """
+
+    head: Classify | MultiLabel
+    rules: RuleSet
+    mode: str = "exact"
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise InputError(f"There is no rule_mode {self.mode!r}.{did_you_mean(self.mode, MODES)}")
+        if not 0 < self.weight < math.inf:
+            raise InputError(f"rule_weight is {self.weight}; it must be above 0.")
+        if self.weight != 1 and self.mode != "loss":
+            raise InputError(f"rule_weight is {self.weight}, but it is of rule_mode 'loss' only; leave it out.")
+        if self.mode == "exact" and not self.hard.any():
+            raise InputError(f"{self.rules.source or 'Rules'}: rule_mode 'exact' is of hard rules, and here is none; "
+                             "take rule_mode='loss'.")  # fmt: skip
+        for rule in self.rules.rules:
+            self._check_rule(rule)
+        if self.mode == "refine":
+            self.rules.refine(torch.zeros(1, len(self.labels)), weights=torch.ones(len(self.rules.rules)))
+        _ = self._base, self._single
+
+    @classmethod
+    def of(cls, head: Any, rules: RuleSet | str | Path, mode: str = "exact", weight: float = 1.0) -> Ruled:
+        """From rules over labels of the head in any order, or the path of a rule file."""
+        if not isinstance(head, Classify | MultiLabel):
+            raise InputError(f"FusionModel: rules speak of the labels of Classify or MultiLabel; the head is "
+                             f"{type(head).__name__}.")  # fmt: skip
+        return cls(head, over(rules, tuple(map(str, head.labels))), mode, weight)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The head's."""
+        return self.head.labels
+
+    @property
+    def features(self) -> Any:
+        """The head's, if it has any."""
+        return getattr(self.head, "features", None)
+
+    @property
+    def metric(self) -> str:
+        """The head's."""
+        return self.head.metric
+
+    @property
+    def metrics(self) -> Mapping[str, Literal["max", "min"]]:
+        """The head's, and the shares of samples whose answer breaks a hard rule, before the rules and after."""
+        own: dict[str, Literal["max", "min"]] = {BROKEN_BEFORE: "min", BROKEN: "min"}
+        return {**self.head.metrics, **(own if self.hard.any() else {})}
+
+    @cached_property
+    def hard(self) -> Tensor:
+        """Which rules are, ``bool [R]``."""
+        return torch.tensor([rule.hard for rule in self.rules.rules], dtype=torch.bool)
+
+    def config(self) -> dict[str, Any]:
+        """How the rules are used, as JSON values; the head has its own, and the rules are a text."""
+        return {"mode": self.mode, "weight": self.weight, "budget": self.rules.budget._asdict()}
+
+    def build(self, dim: int, schema: Schema) -> nn.Module:
+        """The head's weights."""
+        return self.head.build(dim, schema)
+
+    def check(self, samples: Iterable[Sample]) -> None:
+        """As the head's; whether labels break rules :mod:`graphfuse.model.rule_labels` says."""
+        self.head.check(samples)
+
+    def loss(self, scores: Tensor, batch: Batch) -> Tensor:
+        """As the mode says, ``[]``; scores that are not finite give what is not finite, as by the head alone."""
+        if scores.isnan().any():
+            return self.head.loss(scores, batch)
+        own = self._base.loss(scores, batch)
+        return own + self.weight * self._cost(scores) if self.mode == "loss" else own
+
+    def log_loss(self, scores: Tensor, batch: Batch) -> Tensor:
+        """As the head's, given the rules in mode ``exact``."""
+        return self._base.log_loss(scores, batch)
+
+    def measure(self, scores: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """As the head's, of what is answered; what is broken is of :meth:`broken`."""
+        return self._base.measure(scores, batch)
+
+    def summary(self, scores: Sequence[Tensor], batches: Sequence[Batch]) -> dict[str, float]:
+        """As the head's, given the rules in mode ``exact``."""
+        return self._base.summary(scores, batches)
+
+    def said(self, scores: Tensor, batch: Batch) -> Tensor:
+        """As the head's, of what is answered."""
+        return self._base.said(scores, batch)
+
+    def answers(self, scores: Tensor, batch: Batch) -> list[Answer]:
+        """As the head's; confidence is the probability given the rules in mode ``exact``."""
+        return self._base.answers(scores, batch)
+
+    def broken(self, scores: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Which rules each sample's answer would break without rules, and which it breaks: ``bool [B, R]`` each.
+
+        Args:
+            scores: Of the model.
+            before: Those before rules refined them; ``scores`` if left out.
+        """
+        base = self._base
+        said = base.chosen(scores) if isinstance(base, SeveralGiven | OneGiven) else chosen(base, scores)
+        raw = chosen(self.head, scores if before is None else before)
+        return self.rules.violations(raw), self.rules.violations(said)
+
+    @cached_property
+    def _base(self) -> Classify | MultiLabel | SeveralGiven | OneGiven:
+        """What answers."""
+        if self.mode != "exact":
+            return self.head
+        return (
+            OneGiven(self.head, self.rules) if isinstance(self.head, Classify) else SeveralGiven(self.head, self.rules)
+        )
+
+    @cached_property
+    def _single(self) -> tuple[Tensor, Tensor]:
+        """Of ``Classify`` in mode ``loss``: the rules that each label satisfies alone, ``bool [C, R]``, and weights."""
+        if self.mode != "loss" or isinstance(self.head, MultiLabel):
+            return torch.empty(0, 0), torch.empty(0)
+        satisfies = ~self.rules.violations(torch.eye(len(self.labels), dtype=torch.bool))
+        for rule, some in zip(self.rules.rules, satisfies.any(0).tolist()):
+            if not some:
+                raise InputError(f"{self.rules.source or 'Rules'}: rule {rule.name!r} holds for no label that alone is "
+                                 "true, as Classify answers; leave it out.")  # fmt: skip
+        return satisfies, torch.tensor([1.0 if rule.hard else rule.weight for rule in self.rules.rules])
+
+    def _check_rule(self, rule: Rule) -> None:
+        """Raises ``InputError`` where a rule says more than which labels of one sample go together."""
+        atoms, where = list(rule.says.atoms()), f"{self.rules.source or 'Rules'}: rule {rule.name!r}"
+        alone = all(isinstance(atom, Label) for atom in atoms) and not isinstance(rule.says, Exists)
+        if not alone or len({variable for atom in atoms for variable in atom.variables}) > 1:
+            raise InputError(f"{where} speaks of several things or of what is observed, which a model has no facts of; "
+                             "use it beside the model, by rules.loss or rules.refine.")  # fmt: skip
+        if rule.weight is None and self.mode == "loss":
+            raise InputError(f"{where}: its weight is to be learned, which rule_mode 'refine' does; for 'loss' give it "
+                             "a number.")  # fmt: skip
+
+    def _cost(self, scores: Tensor) -> Tensor:
+        """The rules' loss; of one label a sample, with the probabilities of the softmax."""
+        if isinstance(self.head, MultiLabel) or not self.rules.rules:
+            return self.rules.loss(scores)
+        satisfies, weights = (x.to(scores.device) for x in self._single)
+        p = scores.double().softmax(1) @ satisfies.double()  # [B, R]
+        return -(p.clamp(min=LEAST).log() * weights).mean().to(scores.dtype)
+
+
+def over(rules: RuleSet | str | Path, labels: tuple[str, ...]) -> RuleSet:
+    """Rules over these labels in this order: read from a file, or mapped by name.
+
+    Raises:
+        InputError: A label is not among them; gives the nearest.
+    """
+    if isinstance(rules, str | Path):
+        return RuleSet.read(rules, labels)
+    if not isinstance(rules, RuleSet):
+        raise InputError(f"rules is a {type(rules).__name__}; a gf.RuleSet or the path of a rule file is needed.")
+    if rules.labels == labels:
+        return rules
+    for label in rules.labels:
+        if label not in labels:
+            raise InputError(f"{rules.source or 'Rules'}: their label {label!r} is not a label of the head."
+                             f"{did_you_mean(label, labels)}")  # fmt: skip
+    with warnings.catch_warnings(action="ignore", category=RuleWarning):  # said when they were made
+        return replace(rules, labels=labels)
+
+
+def plain(head: Any) -> Any:
+    """A head without the rules that it is joined with."""
+    return head.head if isinstance(head, Ruled) else head

@@ -1,0 +1,142 @@
+"""What rules cost as a loss: how improbable it is that groundings hold, or how false they are in fuzzy logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from graphfuse.rules.compiled import Compiled
+from graphfuse.rules.diagram import Budget
+from graphfuse.rules.exact import NEVER, impossible, weights
+from graphfuse.rules.fuzzy import LOGICS, truth
+from graphfuse.rules.lifted import Ground, Lifted
+
+TINY = -1e-250
+"""From here on the logarithm of what all parts are false is lost beside 1."""
+FINITE = 1e25
+"""The largest logit that is no evidence."""
+
+
+def improbable(rule: Lifted, grounds: Sequence[Ground], logits: Tensor, budget: Budget) -> Tensor:
+    """``-log P(rule)``, the mean over groundings; of a rule that something exists, of all at once. ``[]``, float64.
+
+    Labels are taken as independent, each true with the probability that its logit gives: of a clause
+    ``-log(1 - prod(1 - literal))``. Where two variables stand for one row, their labels are one label.
+
+    Source: semantic loss, Xu et al. 2018, "A semantic loss function for deep learning with symbolic knowledge",
+    definition 1, rule by rule.
+
+    Raises:
+        InputError: A rule can never hold, or infinite logits break it.
+    """
+    logs = [_log_probability(rule, ground, logits, budget) for ground in grounds]
+    if rule.every:
+        return -torch.cat(logs).mean()
+    every = torch.cat(logs)
+    return -either_of((every - torch.log(-torch.expm1(every.clamp(max=-1e-300)))).clamp(-FINITE, FINITE)[:, None])[0]
+
+
+def untrue(kind: str) -> Callable[[Lifted, Sequence[Ground], Tensor, Budget], Tensor]:
+    """How false a rule is in a fuzzy logic: ``1 - truth``, the mean over groundings, or their p-mean."""
+
+    def cost(rule: Lifted, grounds: Sequence[Ground], logits: Tensor, budget: Budget) -> Tensor:
+        logic = LOGICS["product" if kind == "p_mean" else kind]
+        found = []
+        for ground in grounds:
+            values = ground.take(logits).double().sigmoid()
+            found.append(truth(ground.tree, values, logic))
+        true = torch.cat(found)
+        if not rule.every:
+            return 1 - logic.either(true[:, None])[0]
+        if kind == "p_mean":
+            return torch.linalg.vector_norm(1 - true) * len(true) ** -0.5
+        return (1 - true).mean()
+
+    return cost
+
+
+COSTS: dict[str, Callable[[Lifted, Sequence[Ground], Tensor, Budget], Tensor]] = {
+    "probability": improbable, "exact": improbable,
+    **{kind: untrue(kind) for kind in ("goedel", "lukasiewicz", "product", "p_mean")},
+}  # fmt: skip
+"""By name; with ``"exact"`` what hard rules say of rows is taken together, and these are the others."""
+
+
+def log_total(compiled: Compiled, logits: Tensor, refuse: Callable[[Sequence[int]], None]) -> Tensor:
+    """The logarithm of the probability that independent outputs satisfy what is compiled: ``[B, L] -> float64 [B]``.
+
+    ``refuse`` is told rows whose infinite logits break it.
+    """
+    total = logits[:, :0].sum(1, dtype=torch.double)  # zeros, with a gradient
+    for method in compiled.methods:
+        value = method.total(*weights(logits[:, torch.tensor(method.labels, device=logits.device)]))
+        refuse(impossible(value))
+        total = total + value
+    return total
+
+
+def either_of(logits: Tensor) -> Tensor:
+    """The logarithm of the probability that one or more of independent outputs are true: ``[m, G] -> [G]``."""
+    false = logsigmoid(-logits)
+    none = false.sum(0)
+    if not bool((none > TINY).any()):
+        return (-none.expm1()).log()
+    tiny = (none > TINY).detach()
+    usual = (-none.masked_fill(tiny, -1.0).expm1()).log()
+    return torch.where(tiny, (logits + false).logsumexp(0), usual)
+
+
+class _AnyLiteral(torch.autograd.Function):
+    """:func:`either_of` the literals of a clause, over all its groundings, each of a row of ``[m, B]``.
+
+    ``d log P / d logit`` is ``p * prod(1 - p) / P``, of which ``p`` is of the row alone: what groundings give is summed
+    before it is multiplied, so that nothing is kept or taken for each literal of each grounding.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, literals: Tensor, rows: Tensor) -> Tensor:
+        false = logsigmoid(-literals)
+        none = false[0].index_select(0, rows[0])
+        for own, at in zip(false[1:], rows[1:]):
+            none += own.index_select(0, at)
+        ctx.tiny = bool((none > TINY).any())
+        ctx.save_for_backward(literals, rows, none)
+        return either_of(_taken(literals, rows)) if ctx.tiny else none.expm1().neg_().log_()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        literals, rows, none = ctx.saved_tensors
+        if ctx.tiny or torch.is_grad_enabled():  # of which a gradient may be wanted too
+            with torch.enable_grad():
+                own = literals if literals.requires_grad else literals.detach().requires_grad_()
+                found = torch.autograd.grad(
+                    either_of(_taken(own, rows)), own, grad, create_graph=torch.is_grad_enabled()
+                )
+            return found[0], None
+        share = grad * (none.exp() / none.expm1().neg_())  # [G]
+        summed = [torch.zeros_like(own).index_add_(0, at, share) for own, at in zip(literals, rows)]
+        return literals.sigmoid() * torch.stack(summed), None
+
+
+def _taken(literals: Tensor, rows: Tensor) -> Tensor:
+    return torch.stack([own.index_select(0, at) for own, at in zip(literals, rows)])
+
+
+def _log_probability(rule: Lifted, ground: Ground, logits: Tensor, budget: Budget) -> Tensor:
+    """Of each grounding, ``[G]``."""
+    if ground.tree is True:
+        return logits.new_zeros(len(ground), dtype=torch.double)
+    parts = ground.tree[1] if isinstance(ground.tree, tuple) and ground.tree[0] == "or" else (ground.tree,)
+    if not all(type(part) is int for part in parts):
+        compiled = rule.ready(ground, budget)
+        return log_total(compiled, ground.take(logits).t(), lambda broken: rule.refuse(ground, broken))
+    signed = [logits[:, ground.columns[abs(part) - 1]] * (1 if part > 0 else -1) for part in parts]
+    given = torch.stack(signed).double()
+    literals = torch.where(given.isinf(), given.sign() * -NEVER, given.clamp(-FINITE, FINITE))
+    found: Tensor = _AnyLiteral.apply(literals, ground.rows[[ground.of[abs(part) - 1] for part in parts]])
+    rule.refuse(ground, impossible(found))
+    return found

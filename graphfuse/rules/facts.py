@@ -1,0 +1,89 @@
+"""What is observed of the things that rules speak of, and the groundings of a rule that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphfuse.core.catalog import did_you_mean
+from graphfuse.core.errors import InputError
+from graphfuse.core.graph import Ints
+from graphfuse.rules.atoms import COMPARISONS, Measured, Related
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """Relations and features of the ``B`` things that logits have a row for each: papers, persons, samples.
+
+    Attributes:
+        relations: name -> rows, source over target, ``int64 [2, E]``; a pair that is there twice counts once.
+        features: name -> one number a row, ``[B]``; NaN, which is not measured, satisfies no comparison but ``!=``.
+        known: Groundings as found so far.
+
+    Raises:
+        InputError: A tensor has another shape or type.
+    """
+
+    relations: Mapping[str, Tensor] = field(default_factory=dict)
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    known: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, pairs in self.relations.items():
+            if pairs.ndim != 2 or len(pairs) != 2 or pairs.dtype != torch.int64:
+                raise InputError(f"Relation {name!r} is {pairs.dtype} {list(pairs.shape)}; expected int64 [2, E], the "
+                                 "rows of source and target.")  # fmt: skip
+        for name, values in self.features.items():
+            if values.ndim != 1 or values.is_complex():
+                raise InputError(f"Feature {name!r} is {list(values.shape)}; expected one number a row, [B].")
+
+    def pairs(self, name: str, rows: int) -> Ints:
+        """The rows that meet in a relation, each pair once, by source and then by target: ``[2, E]``."""
+        if ("pairs", name, rows) not in self.known:
+            given = self._named(name, self.relations, "relation").detach().cpu().numpy()
+            outside = given[(given < 0) | (given >= rows)]
+            if len(outside):
+                raise InputError(f"Relation {name!r} speaks of row {outside[0]}; the logits have rows 0 to {rows - 1}.")
+            key = np.unique(given[0] * rows + given[1])
+            self.known["pairs", name, rows] = np.stack([key // max(rows, 1), key % max(rows, 1)])
+        found: Ints = self.known["pairs", name, rows]
+        return found
+
+    def measured(self, atom: Measured, rows: int) -> Tensor:
+        """Of which rows a comparison is true, ``bool [B]``."""
+        values = self._named(atom.feature, self.features, "feature")
+        if len(values) != rows:
+            raise InputError(f"Feature {atom.feature!r} has {len(values)} numbers; the logits have {rows} rows.")
+        return COMPARISONS[atom.sign](values, atom.number)
+
+    def related(self, atom: Related, source: Ints, target: Ints, rows: int) -> Any:
+        """Which pairs of rows meet in a relation, ``bool [G]``."""
+        pairs = self.pairs(atom.name, rows)
+        key, among = source * rows + target, pairs[0] * rows + pairs[1]
+        if not len(among):
+            return np.zeros(len(key), dtype=bool)
+        place = np.searchsorted(among, key)
+        return among[np.minimum(place, len(among) - 1)] == key
+
+    @staticmethod
+    def _named(name: str, given: Mapping[str, Tensor], sort: str) -> Tensor:
+        if name not in given:
+            raise InputError(f"The facts have no {sort} {name!r}.{did_you_mean(name, given)}")
+        return given[name]
+
+
+def needed(facts: Facts | None, rule: str, atoms: Sequence[object]) -> Facts:
+    """The facts.
+
+    Raises:
+        InputError: There are none.
+    """
+    if facts is None:
+        listed = ", ".join(f"'{atom}'" for atom in atoms)
+        raise InputError(f"{rule} speaks of {listed}; give graph, a gf.rules.Facts that says where it is true.")
+    return facts

@@ -1,0 +1,105 @@
+"""All rows that variables may stand for where some observed atoms hold: joins over index tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from graphfuse.core.errors import InputError
+from graphfuse.core.graph import Ints, runs
+from graphfuse.rules.atoms import Atom, Differ, Measured, Related
+from graphfuse.rules.facts import Facts
+
+Guard = Sequence[tuple[Atom, bool]]
+"""Observed atoms and whether each has to be true or false."""
+Table = dict[str, Ints]
+"""The row of each variable, a column each."""
+
+
+def joined(variables: Sequence[str], guard: Guard, facts: Facts, rows: int, most: int) -> Ints:
+    """What variables may stand for, ``int64 [V, G]``.
+
+    What one variable must be comes first; then relations are joined, the smallest first and next what shares a variable
+    with it; variables that no relation holds meet all rows; what must not be is taken out last.
+
+    Args:
+        variables: ``V`` of them.
+        guard: What has to hold.
+        facts: Where it does.
+        rows: How many things there are.
+        most: How many groundings there may be; counted before they are made.
+
+    Raises:
+        InputError: There are more.
+    """
+    fits = {variable: np.ones(rows, dtype=bool) for variable in variables}
+    edges, rest = list[tuple[str, str, Ints]](), list[tuple[Atom, bool]]()
+    for atom, wanted in guard:
+        if isinstance(atom, Measured):
+            fits[atom.of] &= facts.measured(atom, rows).cpu().numpy() == wanted
+        elif isinstance(atom, Related) and wanted and atom.source != atom.target:
+            edges.append((atom.source, atom.target, facts.pairs(atom.name, rows)))
+        else:
+            rest.append((atom, wanted))
+    edges = [(source, target, pairs[:, fits[source][pairs[0]] & fits[target][pairs[1]]])
+             for source, target, pairs in edges]  # fmt: skip
+    table: Table = {}
+    while edges:
+        edges.sort(key=lambda edge: (not ({edge[0], edge[1]} & table.keys()), edge[2].shape[1]))
+        table = _met(table, *edges.pop(0), rows, most)
+    for variable in variables:
+        if variable not in table:
+            table = _crossed(table, {variable: fits[variable].nonzero()[0]}, most)
+    keep = np.ones(len(table[variables[0]]), dtype=bool)
+    for atom, wanted in rest:
+        keep &= holds(atom, table, facts, rows) == wanted
+    found = np.stack([table[variable] for variable in variables])
+    return found if keep.all() else found[:, keep]
+
+
+def holds(atom: Atom, table: Table, facts: Facts, rows: int) -> np.ndarray:
+    """Of which groundings an observed atom is true, ``bool [G]``."""
+    match atom:
+        case Differ(left, right):
+            return table[left] != table[right]
+        case Related(_, source, target):
+            found: np.ndarray = facts.related(atom, table[source], table[target], rows)
+            return found
+        case Measured(_, of):
+            found = facts.measured(atom, rows).cpu().numpy()[table[of]]
+            return found
+    raise TypeError(f"{type(atom).__name__} is not observed.")
+
+
+def _met(table: Table, source: str, target: str, pairs: Ints, rows: int, most: int) -> Table:
+    """A table joined with the pairs of a relation."""
+    if source in table and target in table:
+        keep = np.isin(table[source] * rows + table[target], pairs[0] * rows + pairs[1])
+        return {variable: column[keep] for variable, column in table.items()}
+    if source not in table and target not in table:
+        return _crossed(table, {source: pairs[0], target: pairs[1]}, most)
+    shared, new, ends = (source, target, pairs) if source in table else (target, source, pairs[::-1])
+    order = ends[0].argsort(kind="stable")
+    many = np.bincount(ends[0], minlength=rows)
+    first = many.cumsum() - many
+    _within(int(many[table[shared]].sum()), most)
+    place, of = runs(first[table[shared]], many[table[shared]])
+    return {variable: column[of] for variable, column in table.items()} | {new: ends[1][order[place]]}
+
+
+def _crossed(table: Table, more: Table, most: int) -> Table:
+    """Each row of a table with each of another."""
+    if not table:
+        _within(len(next(iter(more.values()))), most)
+        return dict(more)
+    left, right = len(next(iter(table.values()))), len(next(iter(more.values())))
+    _within(left * right, most)
+    repeated = {variable: column.repeat(right) for variable, column in table.items()}
+    return repeated | {variable: np.tile(column, left) for variable, column in more.items()}
+
+
+def _within(many: int, most: int) -> None:
+    if many > most:
+        raise InputError(f"it has {many:,} groundings, and {most:,} are allowed (Budget(groundings=..)); narrow what "
+                         "stands left of '->' by a relation or a comparison")  # fmt: skip

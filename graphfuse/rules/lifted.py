@@ -1,0 +1,221 @@
+"""What a rule says before it is known of which rows, and its groundings: of which rows it says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphfuse.core.errors import InputError
+from graphfuse.core.graph import Ints
+from graphfuse.rules.atoms import Atom, Exists, ForAll, Label, Measured
+from graphfuse.rules.compiled import Compiled
+from graphfuse.rules.diagram import Budget, TooLargeError
+from graphfuse.rules.expression import Expression
+from graphfuse.rules.facts import Facts, needed
+from graphfuse.rules.join import Guard, holds, joined
+from graphfuse.rules.normal import Tree, denied, labels_in, renumbered, tree_of
+from graphfuse.rules.normal import joined as junction
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """Groundings of a rule that say the same of their labels: what is observed of them is put in.
+
+    Attributes:
+        tree: What they say: literals ``1`` to ``S`` are labels.
+        columns: Of each of these the column of the logits, ``S`` of them.
+        of: And the place in ``rows`` of the variable it is said of.
+        rows: What the variables stand for, ``int64 [V, G]``.
+    """
+
+    tree: Tree
+    columns: tuple[int, ...]
+    of: tuple[int, ...]
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return self.rows.shape[1]
+
+    def take(self, values: Tensor) -> Tensor:
+        """The value of each label of each grounding, ``[B, L] -> [S, G]``."""
+        taken = [values[:, column].index_select(0, self.rows[of]) for column, of in zip(self.columns, self.of)]
+        return torch.stack(taken) if taken else values.new_zeros(0, len(self))
+
+
+@dataclass(frozen=True, eq=False)
+class Lifted:
+    """A rule as it is used: what guards it, which is looked up, and what it then says of labels.
+
+    Attributes:
+        name: With its place, for errors.
+        variables: ``V`` of them; the empty one alone is the row itself.
+        every: Whether it is said of all groundings, or that there is one.
+        guard: Observed atoms that have to hold for the rule to say anything.
+        body: What it says then, a tree over ``atoms``.
+        atoms: The ``i``-th is literal ``i + 1``.
+        compiled: Trees that it came to say, made ready.
+        idle: Whether trees that it came to say are true whatever the labels are, or false where one thing is sought.
+    """
+
+    name: str
+    variables: tuple[str, ...]
+    every: bool
+    guard: Guard
+    body: Tree
+    atoms: tuple[Atom, ...]
+    compiled: dict[Tree, Compiled] = field(default_factory=dict, repr=False)
+    idle: dict[Tree, bool] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, name: str, says: Expression) -> Lifted:
+        """What an expression says; a guard is what is observed left of ``->``, or beside ``&`` after ``exists``."""
+        every, variables = not isinstance(says, Exists), tuple[str, ...]([""])
+        if isinstance(says, ForAll | Exists):
+            variables, says = says.variables, says.of
+        atoms = tuple(dict.fromkeys(says.atoms()))
+        tree = tree_of(says, {atom: place for place, atom in enumerate(atoms)})
+        kind = "or" if every else "and"
+        parts = tree[1] if isinstance(tree, tuple) and tree[0] == kind else (tree,)
+        observed = {part: (atoms[abs(part) - 1], (part < 0) == every) for part in parts
+                    if type(part) is int and not isinstance(atoms[abs(part) - 1], Label)}  # fmt: skip
+        body = junction(kind, (part for part in parts if part not in observed)) if observed else tree
+        return cls(name, variables, every, tuple(observed.values()), body, atoms)
+
+    @cached_property
+    def of_rows(self) -> bool:
+        """Whether it says something of each row by itself."""
+        alone = all(isinstance(atom, Label | Measured) for atom in self.atoms)
+        return self.every and alone and len(self.variables) == 1
+
+    @cached_property
+    def observed(self) -> tuple[Atom, ...]:
+        """What it speaks of that is looked up."""
+        return tuple(atom for atom in self.atoms if not isinstance(atom, Label))
+
+    def ground(
+        self, rows: int, facts: Facts | None, place: Mapping[str, int], budget: Budget, device: torch.device
+    ) -> tuple[Ground, ...]:
+        """Where it says something.
+
+        Args:
+            rows: Of the logits, ``B``.
+            facts: What is observed of them.
+            place: The column of each label.
+            budget: What it may take.
+            device: Of the logits.
+
+        Raises:
+            InputError: Facts are needed and not given, or there are more groundings.
+        """
+        if not self.observed and self.variables == ("",):
+            return self._parted(np.arange(rows)[None], Facts(), rows, place, budget, device)
+        facts = needed(facts, self.name, self.observed) if self.observed else facts or Facts()
+        key = "ground", self, rows, device
+        if key not in facts.known:
+            try:
+                found = joined(self.variables, self.guard, facts, rows, budget.groundings)
+            except InputError as error:
+                raise InputError(f"{self.name}: {error}") from None
+            facts.known[key] = self._parted(found, facts, rows, place, budget, device)
+        return tuple(facts.known[key])
+
+    def _parted(self, found: Ints, facts: Facts, rows: int, place: Mapping[str, int], budget: Budget,
+                device: torch.device) -> tuple[Ground, ...]:  # fmt: skip
+        """By what is observed, and by which variables stand for one row, where that makes two labels one.
+
+        Without groundings that are true whatever the labels are; where one is sought, without those that never are.
+        """
+        table, used = dict(zip(self.variables, found)), {self.atoms[at] for at in labels_in(self.body)}
+        seen = [atom for atom in self.observed if atom in used]
+        first = np.arange(len(found))[:, None].repeat(found.shape[1], 1)  # the first variable that stands for the row
+        for one, other in self._meeting:
+            alike = (found[one] == found[other]) & (first[other] == other)
+            first[other, alike] = first[one, alike]
+        kinds = np.stack([*first, *(holds(atom, table, facts, rows).astype(np.int64) for atom in seen)])
+        if (kinds == kinds[:, :1]).all():
+            kinds, of = kinds[:, :1], None
+        else:
+            kinds, of = np.unique(kinds, axis=1, return_inverse=True)
+        grounds = []
+        for number, (*same, truths) in enumerate(zip(*kinds[: len(first)], kinds[len(first) :].T.tolist())):
+            own = found if of is None else found[:, of.reshape(-1) == number]
+            known = dict(zip(seen, map(bool, truths)))
+            ground = self._alike(own, [int(at) for at in same], known, place, device)
+            if not self._is_idle(ground.tree, len(ground.columns), budget):
+                grounds.append(ground)
+        return tuple(grounds)
+
+    @cached_property
+    def _meeting(self) -> list[tuple[int, int]]:
+        """Places of variables in pairs, where a label is said of two of them."""
+        said = {(atom.name, atom.of) for atom in self.atoms if isinstance(atom, Label)}
+        apart = len({name for name, _ in said}) == len(said)
+        return [] if apart else list(combinations(range(len(self.variables)), 2))
+
+    def _alike(self, own: Ints, same: Sequence[int], known: Mapping[Atom, bool], place: Mapping[str, int],
+               device: torch.device) -> Ground:  # fmt: skip
+        """Some groundings, of which it is known what is observed and which variables stand for the rows of others."""
+        at = dict(zip(self.variables, same))
+        labels, to = dict[tuple[int, int], int](), dict[int, int | bool]()
+        for number, atom in enumerate(self.atoms, 1):
+            if isinstance(atom, Label):
+                to[number] = labels.setdefault((place[atom.name], at[atom.of]), len(labels)) + 1
+            elif atom in known:
+                to[number] = known[atom]
+        columns, of = zip(*labels) if labels else ((), ())
+        return Ground(renumbered(self.body, to), columns, of, torch.from_numpy(own).to(device))
+
+    def _is_idle(self, tree: Tree, count: int, budget: Budget) -> bool:
+        """Where each label is in a tree once, that is seen at once."""
+        if isinstance(tree, bool):
+            return tree is self.every
+        if tree not in self.idle:
+            labels, deciding = list(labels_in(tree)), denied(tree) if self.every else tree
+            try:
+                self.idle[tree] = len(set(labels)) < len(labels) and isinstance(
+                    Compiled.of([deciding], count, budget), set
+                )
+            except TooLargeError:
+                self.idle[tree] = False
+        return self.idle[tree]
+
+    def ready(self, ground: Ground, budget: Budget) -> Compiled:
+        """What some groundings say, compiled.
+
+        Raises:
+            InputError: It can never hold, or is beyond the budget.
+        """
+        if ground.tree not in self.compiled:
+            try:
+                made = Compiled.of([ground.tree], len(ground.columns), budget)
+            except TooLargeError:
+                raise InputError(
+                    f"{self.name} is beyond the budget of {budget.nodes} nodes and {budget.seconds:g} s."
+                ) from None
+            if not isinstance(made, Compiled):
+                raise InputError(f"{self.name} can never hold{self._where(ground)}.")
+            self.compiled[ground.tree] = made
+        return self.compiled[ground.tree]
+
+    def refuse(self, ground: Ground, broken: Sequence[int]) -> None:
+        """Raises ``InputError`` where infinite logits break the rule, by the numbers of groundings."""
+        if broken:
+            raise InputError(f"The infinite logits of {named_rows(ground.rows[:, broken])} break {self.name}.")
+
+    def _where(self, ground: Ground) -> str:
+        if self.variables == ("",):
+            return ""
+        return f" where {', '.join(self.variables)} are {named_rows(ground.rows[:, :1])}"
+
+
+def named_rows(rows: Tensor) -> str:
+    """Rows in words, the first five of them."""
+    listed = sorted(set(rows.flatten().tolist()))
+    first, more = ", ".join(map(str, listed[:5])), f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return f"row{'s' if len(listed) > 1 else ''} {first}{more}"
