@@ -15,7 +15,9 @@ from graphfuse.rules.exact import Layered, Method
 from graphfuse.rules.implications import Implied
 from graphfuse.rules.normal import Clause, Tree, labels_in
 from graphfuse.rules.order import Order
+from graphfuse.rules.solved import Solved
 from graphfuse.rules.tree import Branched
+from graphfuse.rules.truth import truth
 from graphfuse.rules.units import parts_of, propagated
 
 SMALL = 2_000
@@ -38,10 +40,11 @@ class Compiled:
     trees: tuple[Tree, ...]
 
     @classmethod
-    def of(cls, constraints: Iterable[Tree], count: int, budget: Budget) -> Compiled | set[int]:
+    def of(cls, constraints: Iterable[Tree], count: int, budget: Budget, solver: bool = False) -> Compiled | set[int]:
         """All that have to hold at once, or the labels of a component in which they cannot.
 
-        A component that cannot hold is found also where another one takes more than the budget.
+        A component that cannot hold is found also where another one takes more than the budget. With ``solver`` one
+        that takes more is answered by a solver, which knows no totals, if there is one.
 
         Raises:
             TooLargeError: A component takes more than the budget, and none is known not to hold.
@@ -57,7 +60,7 @@ class Compiled:
         methods, large = [_fixed(sorted(fixed, key=abs))] if fixed else list[Method](), False
         for own in _components(some, rest):
             try:
-                method = _method(*own, budget)
+                method = _method(*own, budget, solver)
             except TooLargeError:
                 large = True
                 continue
@@ -104,7 +107,7 @@ def _fixed(literals: Sequence[int]) -> Method:
     return Counted(tuple(labels), tuple(wanted), len(literals), len(literals))
 
 
-def _method(clauses: Sequence[Clause], trees: Sequence[Tree], budget: Budget) -> Method | None:
+def _method(clauses: Sequence[Clause], trees: Sequence[Tree], budget: Budget, solver: bool) -> Method | None:
     if not clauses and len(trees) == 1 and trees[0][0] == "count":
         _, parts, low, high = trees[0]
         if all(isinstance(part, int) for part in parts) and len(set(map(abs, parts))) == len(parts):
@@ -116,7 +119,12 @@ def _method(clauses: Sequence[Clause], trees: Sequence[Tree], budget: Budget) ->
         order = Order.of(clauses)
         if order is not None:
             return _ordered(order, budget)
-    diagram = build(clauses, trees, budget)
+    try:
+        diagram = build(clauses, trees, budget)
+    except TooLargeError:
+        if not solver:
+            raise
+        return Solved.of(clauses, trees, budget)
     return None if diagram is None else Layered.of(diagram)
 
 
@@ -133,21 +141,6 @@ def _ordered(order: Order, budget: Budget) -> Method:
     except TooLargeError:
         diagram = None
     return Implied.of(order, budget) if diagram is None else Layered.of(diagram)
-
-
-def truth(tree: Tree, answers: Tensor) -> Tensor:
-    """Whether a tree is true, ``bool [B, L] -> bool [B]``."""
-    if isinstance(tree, bool):
-        return answers.new_full((len(answers),), tree)
-    if isinstance(tree, int):
-        return answers[:, tree - 1] if tree > 0 else ~answers[:, -tree - 1]
-    parts = torch.stack([truth(part, answers) for part in tree[1]])
-    if tree[0] == "count":
-        many = parts.sum(0)
-        return (many >= tree[2]) & (many <= tree[3])
-    if tree[0] == "iff":
-        return parts[0] == parts[1]
-    return ~parts[0] if tree[0] == "not" else parts.all(0) if tree[0] == "and" else parts.any(0)
 
 
 def _place(literal: int, count: int) -> int:
@@ -170,7 +163,7 @@ def contradiction(constraints: Sequence[Tree], among: set[int], count: int, budg
 
     def impossible(some: Sequence[int]) -> bool:
         try:
-            return isinstance(Compiled.of([constraints[place] for place in some], count, budget), set)
+            return isinstance(Compiled.of([constraints[place] for place in some], count, budget, solver=True), set)
         except TooLargeError:
             return False
 

@@ -197,14 +197,15 @@ class RuleSet:
         hard = [place for place in self._trees if self.rules[place].hard]
         trees, count = [self._trees[place] for place in hard], len(self.labels) + len(self._seen)
         try:
-            compiled = Compiled.of(trees, count, self.budget)
+            compiled = Compiled.of(trees, count, self.budget, solver=True)
             if isinstance(compiled, Compiled):
                 return compiled
             core = [self.rules[hard[at]] for at in contradiction(trees, compiled, count, self.budget)]
         except TooLargeError:
             budget = f"{self.budget.nodes} nodes and {self.budget.seconds:g} s"
             raise InputError(f"{self.source or 'Rules'}: labels that hard rules join are beyond a budget of {budget}; "
-                             "give RuleSet a larger one, or make rules soft.") from None  # fmt: skip
+                             "give RuleSet a larger one, install graphfuse[solver] for answers without totals, or make "
+                             "rules soft.") from None  # fmt: skip
         named = ", ".join(f"{rule.name!r} (line {rule.line})" if rule.line else repr(rule.name) for rule in core)
         if len(core) == 1:
             raise InputError(f"{self.source or 'Rules'}: hard rule {named} can never hold.")

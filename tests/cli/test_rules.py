@@ -1,6 +1,7 @@
 """``graphfuse rules``: what a file of rules comes to, what a table of labels says of it, and what is refused."""
 
 import json
+import random
 import re
 from pathlib import Path
 
@@ -122,6 +123,16 @@ def test_rules_over_what_is_observed_are_counted_as_far_as_labels_go(capsys, pla
     assert '  fever, "temp(x) >= 39"\n' in shown
     assert "satisfiable; how many label sets are allowed depends on what is observed\n" in shown
     assert "  hot   hard        -       -\n  sick  soft        2       1  row 4\n" in shown
+
+
+def test_a_hierarchy_of_which_too_much_is_allowed_to_count_is_checked_all_the_same(capsys, place):
+    rng = random.Random(0)
+    pairs = [f"l{label},l{parent}" for label in range(1, 520) for parent in rng.sample(range(label), min(label, 3))]
+    (place / "many.txt").write_text("\n".join(pairs))
+    assert run(["rules", "check", "many.txt", "--form", "hierarchy"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^     520  implications +-        -  l", shown, re.MULTILINE)
+    assert shown.endswith("\nsatisfiable; how many label sets are allowed is beyond the budget\n")
 
 
 def test_a_file_without_a_rule_has_nothing_to_say(capsys, place):

@@ -15,7 +15,6 @@ from torch.testing import assert_close
 
 import graphfuse as gf
 from graphfuse.rules import Label, Or, Rule, RuleSet
-from graphfuse.rules.compiled import Compiled
 from graphfuse.rules.cut import heaviest
 from graphfuse.rules.diagram import Budget
 from graphfuse.rules.exact import impossible, odds, weights
@@ -362,4 +361,3 @@ def test_a_real_tree_is_answered_as_well_as_by_a_solver(name):
 
     root = labels.index("root")
     assert_close(rules.log_partition(logits), torch.logaddexp(*walk(root)), rtol=1e-12, atol=1e-12)
-    assert Compiled.of(rules._trees, len(labels), Budget()).methods[0].labels == rules._compiled.methods[0].labels

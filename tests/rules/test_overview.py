@@ -24,6 +24,13 @@ def test_components_are_labels_that_hard_rules_join_with_the_method_that_answers
     assert rules.allowed() == free * math.prod(each.allowed for each in found)
 
 
+def test_what_cannot_be_counted_within_the_budget_is_none():
+    text = "hard a: x -> y & z\nhard b: y -> w\nhard c: z -> w\nhard d: u -> v"
+    rules = RuleSet(tuple("uvwxyz"), RuleSet.parse(text).rules, budget=Budget(nodes=3))
+    found = [(each.method, each.nodes, each.allowed) for each in components(rules)]
+    assert found == [("implications", None, None), ("tree", None, 3)]
+
+
 def test_nodes_are_those_of_the_diagram():
     rules = RuleSet.parse("hard a: x & y -> z | w\nhard b: ~x | ~w", list("xyzw"))
     (found,), (method,) = components(rules), rules._compiled.methods
