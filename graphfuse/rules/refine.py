@@ -24,8 +24,8 @@ def enhancement(rule: Lifted, grounds: Sequence[Ground], logits: Tensor) -> Tens
     Of each clause, the literal that is nearest to being true is pushed most: literals by a softmax over their logits,
     signed. What groundings add to one label is summed.
 
-    Source: KENN, Daniele & Serafini 2019, "Knowledge enhanced neural networks", eq. 9 and 10; its relational form,
-    Daniele & Serafini 2020, "Neural networks enhancement with logical knowledge", eq. 6.
+    Source: KENN, Daniele & Serafini 2019, "Knowledge enhanced neural networks" (the clause enhancer); over relations,
+    Daniele & Serafini 2020, "Neural networks enhancement with logical knowledge".
 
     Raises:
         InputError: The rule says that something exists, or is too many clauses.

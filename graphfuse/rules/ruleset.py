@@ -78,7 +78,7 @@ class RuleSet:
                     near = did_you_mean(label, self.labels)
                     raise InputError(f"{self._at(rule)}: there is no label {label!r}.{near}")
         for rule, what in redundant([self.rules[place] for place in self._trees], list(self._trees.values())):
-            warnings.warn(f"{self._at(rule)}: rule {rule.name!r} {what}.", RuleWarning, stacklevel=4)
+            warnings.warn(f"{self._at(rule)}: rule {rule.name!r} {what}.", RuleWarning, stacklevel=5)
         _ = self._compiled
 
     @classmethod

@@ -141,7 +141,7 @@ def ruleset(says: Rule) -> RuleSet:
         return RuleSet(("a", "b", "二"), (says,))
 
 
-@pytest.mark.parametrize("seed", range(250))
+@pytest.mark.parametrize("seed", range(150))
 def test_loss_gradient_and_violations_are_as_by_loops(seed):
     says, given = rule(seed), facts(seed, 3)
     logits = torch.randn(3, 3, generator=torch.Generator().manual_seed(seed)).double().requires_grad_()
@@ -157,11 +157,12 @@ def test_loss_gradient_and_violations_are_as_by_loops(seed):
     assert_close(loss, expected)
     if expected.requires_grad:
         assert_close(*(torch.autograd.grad(x, logits, retain_graph=True)[0] for x in (loss, expected)))
-        assert torch.autograd.gradcheck(lambda x: rules.loss(x, given), logits)
-        assert torch.autograd.gradgradcheck(lambda x: rules.loss(x, given), logits)
+        assert torch.autograd.gradcheck(lambda x: rules.loss(x, given), logits, fast_mode=True)
+        if seed % 5 == 0:
+            assert torch.autograd.gradgradcheck(lambda x: rules.loss(x, given), logits)
 
 
-@pytest.mark.parametrize("seed", range(250))
+@pytest.mark.parametrize("seed", range(60))
 def test_what_is_printed_reads_back(seed):
     says = rule(seed)
     once = parse(str(says), VOCABULARY)
