@@ -121,7 +121,7 @@ class Ruled:
         self.head.check(samples)
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
-        """As the mode says, ``[]``; scores that are not finite give what is not finite, as by the head alone."""
+        """As the mode says, ``[]``; scores that are NaN give NaN, as by the head alone, and not an error of the rules."""
         if scores.isnan().any():
             return self.head.loss(scores, batch)
         own = self._base.loss(scores, batch)
@@ -156,8 +156,10 @@ class Ruled:
         """
         base = self._base
         said = base.chosen(scores) if isinstance(base, SeveralGiven | OneGiven) else chosen(base, scores)
-        raw = chosen(self.head, scores if before is None else before)
-        return self.rules.violations(raw), self.rules.violations(said)
+        after = self.rules.violations(said)
+        if base is self.head and before is None:
+            return after, after
+        return self.rules.violations(chosen(self.head, scores if before is None else before)), after
 
     @cached_property
     def _base(self) -> Classify | MultiLabel | SeveralGiven | OneGiven:
