@@ -121,7 +121,7 @@ class Ruled:
         self.head.check(samples)
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
-        """As the mode says, ``[]``; scores that are NaN give NaN, as by the head alone, and not an error of the rules."""
+        """As the mode says, ``[]``; scores that are NaN give NaN, as by the head alone, and no error of the rules."""
         if scores.isnan().any():
             return self.head.loss(scores, batch)
         own = self._base.loss(scores, batch)
