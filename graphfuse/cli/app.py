@@ -2,7 +2,7 @@
 
 import typer
 
-from graphfuse.cli import cache, demo, info, report, study, tables
+from graphfuse.cli import cache, demo, info, report, rules, study, tables
 
 app = typer.Typer(
     name="graphfuse",
@@ -21,5 +21,6 @@ app.command("evaluate")(study.evaluate)
 app.command("predict")(study.predict)
 app.command("compare")(study.compare)
 app.command("report")(report.report)
+app.add_typer(rules.rules, name="rules")
 app.command("cache")(cache.cache)
 app.command("info")(info.info)

@@ -10,9 +10,16 @@ import torch
 from torch import Tensor
 
 from graphfuse.rules.count import Counted
-from graphfuse.rules.diagram import Budget, TooLargeError, build, parted
+from graphfuse.rules.diagram import MANY, Budget, TooLargeError, build, parted
 from graphfuse.rules.exact import Layered, Method
-from graphfuse.rules.normal import Clause, Tree, clauses_of, labels_in, shortened
+from graphfuse.rules.implications import Implied
+from graphfuse.rules.normal import Clause, Tree, labels_in
+from graphfuse.rules.order import Order
+from graphfuse.rules.tree import Branched
+from graphfuse.rules.units import parts_of, propagated
+
+SMALL = 2_000
+"""Nodes of a diagram that is quicker than a cut, and knows totals too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,20 +49,20 @@ class Compiled:
         clauses, trees = parts_of(constraints)
         if frozenset() in clauses:
             return set()
-        root = parted([*([abs(literal) - 1 for literal in clause] for clause in clauses), *map(labels_in, trees)])
-        own: dict[int, tuple[list[Clause], list[Tree]]] = {label: ([], []) for label in sorted(set(root.values()))}
-        for clause in clauses:
-            own[root[abs(next(iter(clause))) - 1]][0].append(clause)
-        for tree in trees:
-            own[root[next(labels_in(tree))]][1].append(tree)
-        methods, large = list[Method](), False
-        for first, (some, rest) in sorted(own.items(), key=lambda each: len(each[1][0]) + len(each[1][1])):
+        root = _joined(clauses, trees)
+        left = propagated(clauses, trees)
+        if isinstance(left, int):
+            return {label for label in root if root[label] == root[left]}
+        fixed, some, rest = left
+        methods, large = [_fixed(sorted(fixed, key=abs))] if fixed else list[Method](), False
+        for own in _components(some, rest):
             try:
-                method = _method(some, rest, budget)
+                method = _method(*own, budget)
             except TooLargeError:
                 large = True
                 continue
             if method is None:
+                first = root[next(iter(_joined(*own)))]
                 return {label for label in root if root[label] == first}
             methods.append(method)
         if large:
@@ -76,29 +83,56 @@ class Compiled:
         return good
 
 
+def _joined(clauses: Sequence[Clause], trees: Sequence[Tree]) -> dict[int, int]:
+    return parted([*([abs(literal) - 1 for literal in clause] for clause in clauses), *map(labels_in, trees)])
+
+
+def _components(clauses: Sequence[Clause], trees: Sequence[Tree]) -> list[tuple[list[Clause], list[Tree]]]:
+    """What joins the labels of each component, the smallest first."""
+    root = _joined(clauses, trees)
+    own: dict[int, tuple[list[Clause], list[Tree]]] = {label: ([], []) for label in sorted(set(root.values()))}
+    for clause in clauses:
+        own[root[abs(next(iter(clause))) - 1]][0].append(clause)
+    for tree in trees:
+        own[root[next(labels_in(tree))]][1].append(tree)
+    return sorted(own.values(), key=lambda each: len(each[0]) + len(each[1]))
+
+
+def _fixed(literals: Sequence[int]) -> Method:
+    """Of literals that are all true."""
+    labels, wanted = (abs(literal) - 1 for literal in literals), (literal > 0 for literal in literals)
+    return Counted(tuple(labels), tuple(wanted), len(literals), len(literals))
+
+
 def _method(clauses: Sequence[Clause], trees: Sequence[Tree], budget: Budget) -> Method | None:
     if not clauses and len(trees) == 1 and trees[0][0] == "count":
         _, parts, low, high = trees[0]
         if all(isinstance(part, int) for part in parts) and len(set(map(abs, parts))) == len(parts):
             return Counted(tuple(abs(part) - 1 for part in parts), tuple(part > 0 for part in parts), low, high)
+    if not trees and all(len(clause) == 2 for clause in clauses):
+        tree = Branched.of(clauses)
+        if tree is not None:
+            return tree if tree.models() else None
+        order = Order.of(clauses)
+        if order is not None:
+            return _ordered(order, budget)
     diagram = build(clauses, trees, budget)
     return None if diagram is None else Layered.of(diagram)
 
 
-def parts_of(constraints: Iterable[Tree]) -> tuple[list[Clause], list[Tree]]:
-    """Clauses, none of which another implies, and what is none."""
-    clauses, trees = list[Clause](), dict[Tree, None]()
-    waiting = list(constraints)
-    while waiting:
-        tree = waiting.pop()
-        own = clauses_of(tree)
-        if own is not None:
-            clauses += own
-        elif isinstance(tree, tuple) and tree[0] == "and":
-            waiting += tree[1]
-        else:
-            trees[tree] = None
-    return shortened(clauses), list(trees)
+def _ordered(order: Order, budget: Budget) -> Method:
+    """A tree if nothing but edges that follow from others kept it from being one; a diagram if a small one will do."""
+    clauses = order.clauses()
+    tree = Branched.of(clauses)
+    if tree is not None:
+        return tree
+    try:
+        diagram = (
+            build(clauses, [], Budget(min(SMALL, budget.nodes), budget.seconds)) if len(order.labels) <= MANY else None
+        )
+    except TooLargeError:
+        diagram = None
+    return Implied.of(order, budget) if diagram is None else Layered.of(diagram)
 
 
 def truth(tree: Tree, answers: Tensor) -> Tensor:

@@ -71,7 +71,8 @@ def build(clauses: Sequence[Clause], trees: Sequence[Tree], budget: Budget) -> D
         TooLargeError: In each of the orders that were tried.
     """
     groups = [{abs(literal) - 1 for literal in clause} for clause in clauses] + [set(labels_in(t)) for t in trees]
-    until, orders = monotonic() + budget.seconds, list(_orders(groups))
+    start = monotonic()
+    until, orders = start + budget.seconds, list(_orders(groups, start + budget.seconds / 4))
     for nodes in (*(n for n in (2_000, 20_000) if n < budget.nodes), budget.nodes):
         best: Diagram | None = None
         for order in orders:
@@ -88,22 +89,24 @@ def build(clauses: Sequence[Clause], trees: Sequence[Tree], budget: Budget) -> D
     raise TooLargeError
 
 
-def _orders(groups: Sequence[set[int]]) -> Iterator[tuple[int, ...]]:
-    """Orders of the labels that keep together what meets."""
+def _orders(groups: Sequence[set[int]], until: float) -> Iterator[tuple[int, ...]]:
+    """Orders of the labels that keep together what meets, as good as they get in the time."""
     labels = sorted(set().union(*groups))
     yield tuple(labels)
-    yield _centred(labels, groups)
+    yield _centred(labels, groups, until)
     if len(labels) <= MANY:
-        yield _narrow(labels, groups)
+        yield _narrow(labels, groups, until)
 
 
-def _centred(labels: Sequence[int], groups: Sequence[set[int]]) -> tuple[int, ...]:
+def _centred(labels: Sequence[int], groups: Sequence[set[int]], until: float) -> tuple[int, ...]:
     """Each label moved to the mean place of the groups it is in, again and again.
 
     Source: Aloul, Markov & Sakallah 2003, "FORCE: a fast and easy-to-implement variable-ordering heuristic".
     """
     place = {label: float(at) for at, label in enumerate(labels)}
     for _ in range(30):
+        if monotonic() > until:
+            break
         total, many = Counter[int](), Counter[int]()
         for group in groups:
             mean = sum(place[label] for label in group) / len(group)
@@ -117,7 +120,7 @@ def _centred(labels: Sequence[int], groups: Sequence[set[int]]) -> tuple[int, ..
     return tuple(sorted(labels, key=lambda label: place[label]))
 
 
-def _narrow(labels: Sequence[int], groups: Sequence[set[int]]) -> tuple[int, ...]:
+def _narrow(labels: Sequence[int], groups: Sequence[set[int]], until: float) -> tuple[int, ...]:
     """Next is always the label after which the fewest groups are begun and not ended."""
     left, inside = set(labels), {label: [g for g, group in enumerate(groups) if label in group] for label in labels}
     rest, begun, order = [len(group) for group in groups], set[int](), list[int]()
@@ -126,7 +129,7 @@ def _narrow(labels: Sequence[int], groups: Sequence[set[int]]) -> tuple[int, ...
         new = sum(g not in begun and rest[g] > 1 for g in inside[label])
         return new - sum(g in begun and rest[g] == 1 for g in inside[label]), -len(inside[label]), label
 
-    while left:
+    while left and monotonic() < until:
         near = {label for g in begun if rest[g] for label in groups[g]} & left
         label = min(near or left, key=cost)
         order.append(label)
@@ -134,7 +137,7 @@ def _narrow(labels: Sequence[int], groups: Sequence[set[int]]) -> tuple[int, ...
         begun.update(inside[label])
         for g in inside[label]:
             rest[g] -= 1
-    return tuple(order)
+    return (*order, *sorted(left))
 
 
 def _layers(

@@ -169,9 +169,24 @@ def _ends(like: Tensor) -> Tensor:
 
 def weights(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Logarithms of the probabilities of false and true, by logits ``[B, n] -> [n, B]`` each; infinite is evidence."""
-    x = logits.t().double()
-    off, on = (torch.nn.functional.logsigmoid(each).clamp(min=LEAST) for each in (-x, x))
-    return off.masked_fill(x == torch.inf, NEVER), on.masked_fill(x == -torch.inf, NEVER)
+    off, on = _Weights.apply(logits.t().contiguous().double())
+    return off, on
+
+
+class _Weights(torch.autograd.Function):
+    """Both by one logarithm; their gradient is what flows to true, less the probability of all that flows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(x)
+        both = x.abs().neg_().exp_().log1p_()
+        off, on = (each.clamp_(min=LEAST) for each in (-x.clamp(min=0) - both, x.clamp(max=0) - both))
+        return off.masked_fill_(x == torch.inf, NEVER), on.masked_fill_(x == -torch.inf, NEVER)
+
+    @staticmethod
+    def backward(ctx: Any, off: Tensor, on: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return on - (off + on) * x.sigmoid()
 
 
 def odds(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -179,7 +194,7 @@ def odds(logits: Tensor) -> tuple[Tensor, Tensor]:
 
     So nothing small is lost beside a large logit that is followed.
     """
-    x = logits.t().double()
+    x = logits.t().contiguous().double()
     off, on = ((-each.clamp(min=0)).clamp(min=LEAST) for each in (x, -x))
     return off.masked_fill(x == torch.inf, NEVER), on.masked_fill(x == -torch.inf, NEVER)
 

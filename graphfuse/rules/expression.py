@@ -51,10 +51,21 @@ class Expression:
 
     def depth(self) -> int:
         """How many parts stand in one another above the atoms."""
-        level, deep = [self.children()], 0
-        while level:
-            level, deep = [part.children() for parts in level for part in parts], deep + 1
+        level, deep = {id(self): self}, 0
+        while level:  # a part that stands in several places is looked at once
+            level, deep = {id(part): part for each in level.values() for part in each.children()}, deep + 1
         return deep - 1
+
+    def size(self) -> int:
+        """How many parts it is made of, one that stands in several places as often as it does."""
+        known: dict[int, int] = {}
+
+        def counted(part: Expression) -> int:
+            if id(part) not in known:
+                known[id(part)] = 1 + sum(map(counted, part.children()))
+            return known[id(part)]
+
+        return counted(self)
 
     def _within(self, binds: int) -> str:
         return f"({self})" if self.binds < binds else str(self)
@@ -196,9 +207,14 @@ def parts_of(kind: type, expression: Expression) -> tuple[Expression, ...]:
 
 def quoted(name: str) -> str:
     """A name as it is written in a rule."""
-    if PLAIN.fullmatch(name) and name not in WORDS:
-        return name
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    return name if PLAIN.fullmatch(name) and name not in WORDS else in_quotes(name)
+
+
+def in_quotes(text: str) -> str:
+    """Any text as it is written in a rule."""
+    for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r")):
+        text = text.replace(plain, escaped)
+    return f'"{text}"'
 
 
 def exactly_one(*parts: Expression) -> Count:

@@ -8,9 +8,9 @@ made, so that what walks over it takes no longer than what was written.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 from graphfuse.rules.atoms import Atom
@@ -20,6 +20,8 @@ Tree = Any
 Clause = frozenset[int]
 CLAUSES = 64
 """A rule that would be more clauses than this stays a tree."""
+LOOKED_AT = 2_000
+"""With how many clauses one is compared, to see whether they imply it: what is found is a gain, and no more."""
 
 
 def tree_of(says: Expression, place: Mapping[Atom, int], true: bool = True) -> Tree:
@@ -189,10 +191,27 @@ def clauses_of(tree: Tree, most: int = CLAUSES) -> list[Clause] | None:
 
 def shortened(clauses: Iterable[Clause]) -> list[Clause]:
     """Without those that another one implies by itself."""
-    kept, under = list[Clause](), defaultdict[int, list[Clause]](list)  # under the smallest literal
-    for clause in sorted(set(clauses), key=lambda each: (len(each), sorted(each))):
-        if frozenset() in kept[:1] or any(other <= clause for literal in clause for other in under[literal]):
-            continue
-        kept.append(clause)
-        under[min(clause, default=0)].append(clause)
+    each = sorted(set(clauses), key=lambda each: (len(each), sorted(each)))
+    kept, known = list[Clause](), Clauses(each)
+    for clause in each:
+        if next(known.inside(clause), None) is None:
+            kept.append(clause)
+            known.add(clause)
     return kept
+
+
+class Clauses:
+    """Clauses in which those are found that imply another: each under the literal of it that fewest of all have."""
+
+    def __init__(self, every: Iterable[Clause]):
+        self.often = Counter(literal for clause in every for literal in clause)
+        self.under = defaultdict[int, list[Clause]](list)
+
+    def add(self, clause: Clause) -> None:
+        """Adds one, which is one of those that it was made with."""
+        self.under[min(clause, key=lambda literal: (self.often[literal], literal), default=0)].append(clause)
+
+    def inside(self, clause: Clause) -> Iterator[Clause]:
+        """Those added that imply it, among the first :data:`LOOKED_AT` that may."""
+        near = (other for literal in (0, *clause) if literal in self.under for other in self.under[literal])
+        return (other for other in islice(near, LOOKED_AT) if other <= clause)

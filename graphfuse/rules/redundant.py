@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from graphfuse.rules.compiled import parts_of
-from graphfuse.rules.normal import Clause, Tree
+from graphfuse.rules.normal import Clauses, Tree
 from graphfuse.rules.rule import Rule
+from graphfuse.rules.units import parts_of
 
 
 def redundant(rules: Sequence[Rule], trees: Sequence[Tree]) -> Iterator[tuple[Rule, str]]:
     """Each such rule, and what is to be said of it; ``trees``: the rules as :func:`graphfuse.rules.normal.tree_of`."""
     said = dict[Tree, str]()  # what hard rules said so far, and by which
-    under = defaultdict[int, list[Clause]](list)  # of those the clauses, under their smallest literal
-    for rule, tree in zip(rules, trees):
-        clauses, rest = parts_of([tree])
-        earlier = [next((said[one] for literal in clause for one in under[literal] if one <= clause), None)
-                   for clause in clauses] + [said.get(one) for one in rest]  # fmt: skip
+    every = [parts_of([tree]) for tree in trees]
+    known = Clauses(clause for clauses, _ in every for clause in clauses)
+    for rule, (clauses, rest) in zip(rules, every):
+        earlier = [next((said[one] for one in known.inside(clause)), None) for clause in clauses]
+        earlier += [said.get(one) for one in rest]
         if not earlier:
             yield rule, "is true whatever the labels are"
         elif rule.hard and all(earlier):
@@ -26,4 +25,4 @@ def redundant(rules: Sequence[Rule], trees: Sequence[Tree]) -> Iterator[tuple[Ru
             for one in (*clauses, *rest):
                 said.setdefault(one, rule.name)
             for clause in clauses:
-                under[min(clause, default=0)].append(clause)
+                known.add(clause)

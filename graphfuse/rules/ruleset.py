@@ -20,11 +20,13 @@ from graphfuse.rules.compiled import Compiled, contradiction, truth
 from graphfuse.rules.cost import COSTS, log_total
 from graphfuse.rules.diagram import Budget, TooLargeError
 from graphfuse.rules.exact import impossible, odds, weights
+from graphfuse.rules.explain import Explanation, explain
 from graphfuse.rules.expression import Expression
 from graphfuse.rules.facts import Facts, needed
 from graphfuse.rules.forms import FORMS, subsumed
-from graphfuse.rules.language import DEPTH, parse
+from graphfuse.rules.language import DEPTH, PARTS, parse
 from graphfuse.rules.lifted import Ground, Lifted, named_rows
+from graphfuse.rules.margin import Margins
 from graphfuse.rules.normal import Tree, tree_of
 from graphfuse.rules.redundant import redundant
 from graphfuse.rules.refine import enhancement
@@ -68,6 +70,8 @@ class RuleSet:
             names.add(rule.name)
             if rule.says.depth() > DEPTH:
                 raise InputError(f"{self._at(rule)}: rule {rule.name!r} is more than {DEPTH} deep.")
+            if rule.says.size() > 2 * PARTS:  # of text: atoms, and as many signs at most
+                raise InputError(f"{self._at(rule)}: rule {rule.name!r} has more than {2 * PARTS} parts.")
             if rule.weight is not None and not 0 <= rule.weight < math.inf:
                 raise InputError(f"{self._at(rule)}: rule {rule.name!r} weighs {rule.weight}; it must be 0 or more.")
             labels = [atom.name for atom in rule.says.atoms() if isinstance(atom, Label)]
@@ -209,8 +213,8 @@ class RuleSet:
     def answer(self, logits: Tensor, graph: Facts | None = None) -> Tensor:
         """The most probable assignment that satisfies every hard rule, exactly.
 
-        Of equally probable ones it is always the same: false before true in the order of the diagram, and in a count
-        earlier labels first.
+        Of equally probable ones it is always the same: false before true in the order of the diagram, in a count
+        earlier labels first, and in a hierarchy as few labels as may be.
         What is given is checked against every hard rule by looking at it.
 
         Shape: ``logits [B, L] -> bool [B, L]``.
@@ -243,7 +247,7 @@ class RuleSet:
         Shape: ``logits [B, L] -> [B]``.
 
         Raises:
-            InputError: As :meth:`answer`.
+            InputError: As :meth:`answer`; or totals of a hierarchy with many parents are beyond the budget.
         """
         return log_total(self._compiled, self._given(logits, graph), self._refuse).to(_full(logits))
 
@@ -253,7 +257,7 @@ class RuleSet:
         Shape: ``logits [B, L] -> [B, L]``.
 
         Raises:
-            InputError: As :meth:`answer`.
+            InputError: As :meth:`log_partition`.
         """
         given = self._given(logits, graph)
         learns = torch.is_grad_enabled() and logits.requires_grad
@@ -364,6 +368,17 @@ class RuleSet:
         return {rule.name: sum(map(len, self._ground(lifted, like, graph)))
                 for rule, lifted in zip(self.rules, self._lifted)}  # fmt: skip
 
+    def explain(self, logits: Tensor, graph: Facts | None = None) -> Explanation:
+        """What :meth:`answer` changes in the raw scores of one sample, for which rules and at what cost, and how near
+        each rule, hard or soft, is to being broken or to holding. Rules that join rows are left out.
+
+        Shape: ``logits [L]`` or ``[1, L]``.
+
+        Raises:
+            InputError: As :meth:`answer`, or there are several rows.
+        """
+        return explain(self, logits, graph)
+
     def allowed(self) -> int:
         """How many assignments of the labels satisfy every hard rule.
 
@@ -376,6 +391,10 @@ class RuleSet:
         joined = {label for method in self._compiled.methods for label in method.labels}
         free: int = 2 ** (len(self.labels) - len(joined))
         return math.prod((method.models() for method in self._compiled.methods), start=free)
+
+    @cached_property
+    def _margins(self) -> Margins:
+        return Margins(len(self.labels) + len(self._seen))
 
     def _ground(self, lifted: Lifted, logits: Tensor, graph: Facts | None) -> tuple[Ground, ...]:
         return lifted.ground(len(logits), graph, self._place, self.budget, logits.device)

@@ -13,6 +13,10 @@ TOKEN = re.compile(
     r"|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<sign><->|->|<=|>=|!=|[|&~():,.<>=\[\]-])|(?P<other>.)"
 )
 
+SAID = 600
+"""How many characters of what is wrong an error says."""
+HALF = re.compile(r"[\ud800-\udfff]")
+
 
 class Token(NamedTuple):
     """A word, a number, a sign or the end of a line, and where it stands, from 1."""
@@ -27,7 +31,7 @@ class Token(NamedTuple):
         """What it names: what stands in quotes, without them."""
         if self.kind != "quoted":
             return self.text
-        return re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], self.text[1:-1])
+        return re.sub(r"\\(.)", lambda found: {"n": "\n", "r": "\r"}.get(found[1], found[1]), self.text[1:-1])
 
 
 class Words:
@@ -48,6 +52,8 @@ class Words:
                 continue
             if token.kind == "other":
                 self.fail(f"{token.text!r} has no meaning in a rule", token)
+            if token.kind == "quoted" and HALF.search(token.text):
+                self.fail("a name has half of a character, a lone surrogate, which no file can be written with", token)
             self.here = token
             break
         return self.last
@@ -76,7 +82,9 @@ class Words:
         name = f"{self.source}:{at.line}:{at.column}" if self.source else f"Line {at.line}, column {at.column}"
         line = self.lines[at.line - 1].strip()
         shown = f" In: {line[:80]}" if line else ""
-        raise InputError(f"{name}: {what.rstrip('.')}.{shown}")
+        if len(what) > SAID:  # a name or a number of very many characters
+            what = f"{what[: SAID // 2]} .. {what[-SAID // 2 :]}"
+        raise InputError(f"{name}: {what.rstrip('.')}.{shown}".encode(errors="backslashreplace").decode())
 
     def expect(self, sign: str, why: str) -> Token:
         """The sign, which must stand here."""

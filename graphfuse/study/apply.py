@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from graphfuse.core.answer import Answer
+from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.core.files import read_json
 from graphfuse.encoders import Encoder, Table
-from graphfuse.model import FusionModel
+from graphfuse.model import FusionModel, Ruled
+from graphfuse.model.explained import explained
+from graphfuse.rules import Explanation
 from graphfuse.study.answers import write_answers, writer_of
 from graphfuse.study.measured import labelled, measured
 from graphfuse.tables.data import load_rows
@@ -44,6 +47,33 @@ def predict(folder: str | Path, table: str | Path, out: Path) -> list[Answer]:
     answers = model.predict(samples)
     write_answers(answers, out, told["target"]["column"], told["target"].get("separator", ";"))
     return answers
+
+
+def explain(folder: str | Path, table: str | Path, name: str) -> tuple[Explanation, str]:
+    """What the rules of a run make of its scores for one row of a table, and how the run uses them (its ``rule_mode``).
+
+    Args:
+        folder: Of a run that was trained with rules.
+        table: With the columns that the run reads.
+        name: Of the row: its id, or ``row 8`` by its line where the table has no ids.
+
+    Raises:
+        InputError: As :func:`predict`, the run has no rules, or no row has the name (with the nearest).
+    """
+    model, told = opened(folder)
+    if not isinstance(model.head, Ruled):
+        raise InputError(
+            f"{folder}: this model was trained without rules; a section [rules] in the spec gives it some."
+        )
+    nodes, encoders = reopen(told, dict(model.encoders.items()))  # type: ignore[arg-type]
+    rows = load_rows(_read(Path(table)), nodes, told["rows"].get("id"))
+    named = {row.name: row for row in rows}
+    if name not in named:
+        raise InputError(f"{table}: no row is called {name!r}.{did_you_mean(name, named)}")
+    sample = samples_of([named[name]], nodes, encoders, Path(table).parent)
+    with model.answering():
+        scores = model(model.collate(sample).to(model.device)).scores[0]
+    return explained(model.head, scores.cpu()), model.head.mode
 
 
 def evaluate(folder: str | Path, table: str | Path, split: str | None = None) -> tuple[dict[str, float], int, str]:

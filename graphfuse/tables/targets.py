@@ -8,6 +8,7 @@ from typing import Any
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
+from graphfuse.tables.labels import names_of
 from graphfuse.tables.read import Row
 from graphfuse.tables.spec import Spec
 
@@ -35,9 +36,7 @@ def _target(spec: Spec, row: Row) -> Any:
     column, cell = spec.target.column, row[spec.target.column]
     where = f"{row.place}, column {column}"
     if spec.target.task == "multilabel":
-        parts = cell.split(spec.target.separator) if isinstance(cell, str) else cell
-        parts = parts if isinstance(parts, list | tuple) else [] if parts is None else [parts]
-        return tuple(dict.fromkeys(label for part in parts if (label := category_of(part, where))))
+        return names_of(cell, spec.target.separator, where)
     if cell is None:
         raise InputError(f"{where}: the target is empty; fill it, or leave the row out (`predict` needs no target).")
     if spec.target.task == "classify":

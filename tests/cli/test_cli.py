@@ -14,7 +14,8 @@ from graphfuse.cli import THREADS, run
 from graphfuse.encoders import ENCODERS
 from graphfuse.training.comparison import Comparison, Run
 
-COMMANDS = {"demo", "init", "check", "train", "evaluate", "predict", "compare", "report", "cache", "info"}
+COMMANDS = {"demo", "init", "check", "train", "evaluate", "predict", "compare", "report", "rules", "cache",
+            "info"}  # fmt: skip
 THREADS_OF_A_COMMAND = """
 import os, sys
 import graphfuse.cli as cli

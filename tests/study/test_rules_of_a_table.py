@@ -197,3 +197,34 @@ def test_a_card_without_rules_says_nothing_of_them():
     card = model_card({"rules": {"mode": "loss"}}, many)
     assert "which answers may still break (`rules.txt`)." in card
     assert "10 more are in that file." in card
+
+
+def test_what_rules_make_of_a_row_is_explained(trained, capsys):
+    folder, _ = trained
+    words = ["rules", "explain", str(folder / "run"), str(folder / "ward.jsonl")]
+    answers = {a.name: a.value for a in predict(folder / "run", folder / "ward.jsonl", folder / "answers.csv")}
+    flipped = 0
+    for sample in ward.TEST[:8]:
+        assert run([*words, "--sample", sample.name, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["sample"], found["mode"]) == (sample.name, "exact")
+        assert tuple(found["answer"]) == answers[sample.name]
+        assert not any(rule["broken_after"] for rule in found["rules"] if rule["hard"])
+        flipped += len(found["flipped"])
+    assert flipped, "so little was trained that rules change something"
+    assert run([*words, "--sample", sample.name]) == 0
+    assert capsys.readouterr().out.startswith("answer: ")
+    assert run([*words, "--sample", "test/1x"]) == 2
+    assert "no row is called 'test/1x'. Did you mean 'test/1" in capsys.readouterr().err
+
+
+def test_a_run_that_only_learnt_from_rules_says_so_and_one_without_is_refused(tmp_path, capsys):
+    spec = make(tmp_path)
+    train(Spec.open(spec, ["rules.mode=loss", "training.epochs=1"]), tmp_path / "loss")
+    words = [str(tmp_path / "ward.jsonl"), "--sample", ward.TEST[0].name]
+    assert run(["rules", "explain", str(tmp_path / "loss"), *words]) == 0
+    assert "note: rules were a loss in training" in capsys.readouterr().out
+    spec.write_text(SPEC.replace('[rules]\nfile = "ward.rules"\n', ""))
+    train(Spec.open(spec, ["training.epochs=1"]), tmp_path / "plain")
+    assert run(["rules", "explain", str(tmp_path / "plain"), *words]) == 2
+    assert "this model was trained without rules" in capsys.readouterr().err

@@ -1,0 +1,39 @@
+"""What rules make of the scores of one sample, for a head that is joined with them."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+from torch import Tensor
+
+from graphfuse.heads import MultiLabel
+from graphfuse.model.ruled import Ruled
+from graphfuse.rules import Explanation, Label, Rule, RuleWarning, exactly_one
+
+ONE = "one answer"
+"""The rule that a head has beside its own which answers one label."""
+
+
+def explained(head: Ruled, scores: Tensor) -> Explanation:
+    """As ``RuleSet.explain``. In mode ``exact`` its answer is the head's.
+
+    A head that answers one label has one rule more, ``one answer``: exactly one is true. Of its scores, that mean the
+    same whatever is added to all of them, the half of the way between the two highest is 0, so that by themselves they
+    say the highest alone, and its cost is the difference to the label that is answered.
+
+    Shape: ``scores [C]``.
+
+    Raises:
+        InputError: As ``RuleSet.explain``.
+    """
+    rules = head.rules
+    if isinstance(head.head, MultiLabel):
+        return rules.explain(scores)
+    name = ONE
+    while any(rule.name == name for rule in rules.rules):
+        name += "*"
+    with warnings.catch_warnings(action="ignore", category=RuleWarning):  # what others say too is no matter here
+        rules = replace(rules, rules=(*rules.rules, Rule(name, exactly_one(*map(Label, rules.labels)))))
+    scores = scores.double()
+    return rules.explain(scores - scores.topk(min(2, len(scores))).values.mean())

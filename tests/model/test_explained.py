@@ -1,0 +1,38 @@
+"""What rules make of scores is what the head answers, and costs what the scores say."""
+
+import pytest
+import torch
+import ward
+
+import graphfuse as gf
+from graphfuse.model import Ruled
+from graphfuse.model.explained import ONE, explained
+
+SCORES = 2 * torch.randn(40, 6, generator=torch.Generator().manual_seed(4))
+
+
+def test_of_several_labels_the_explained_answer_is_the_heads():
+    head = Ruled.of(gf.heads.MultiLabel(ward.LABELS), ward.rules())
+    for scores, answer in zip(SCORES, head.answers(SCORES, ward.batch_of(ward.TEST[:40]))):
+        found = explained(head, scores)
+        assert found == head.rules.explain(scores)
+        assert found.answer == answer.value
+
+
+@pytest.mark.parametrize("text", [ward.SINGLE, ward.SINGLE + 'soft "one answer": lung | bowel\n'])
+def test_of_one_label_it_is_the_heads_and_costs_the_difference_to_the_highest_score(text):
+    scores = SCORES[:, :4]
+    head = Ruled.of(gf.heads.Classify(ward.KINDS), ward.rules(text, ward.KINDS))
+    changed = 0
+    for row, answer in zip(scores, head.answers(scores, ward.batch_of(ward.TEST[:40]))):
+        found = explained(head, row)
+        assert found.answer == (answer.value,)
+        highest, at = float(row.max()), ward.KINDS.index(answer.value)
+        assert found.cost == pytest.approx(highest - float(row[at]), abs=1e-5)
+        assert len(found.flipped) == (0 if row[at] == highest else 2)
+        assert len(found.rules) == len(head.rules.rules) + 1
+        assert found.rules[-1].name.startswith(ONE)
+        assert not found.rules[-1].broken_before
+        changed += bool(found.flipped)
+    assert changed
+    assert "never" in str(explained(head, torch.tensor([0.0, 1.0, 2.0, 3.0])))
