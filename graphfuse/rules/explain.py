@@ -108,14 +108,14 @@ def explain(rules: RuleSet, logits: Tensor, graph: Facts | None) -> Explanation:
     if logits.ndim == 2 and len(logits) != 1:
         raise InputError(f"Logits are {list(logits.shape)}; one row is explained at a time, such as logits[0].")
     logits = logits.detach() if logits.ndim == 2 else logits.detach()[None]
-    answer, given = rules.answer(logits, graph), rules._given(logits, graph)  # [1, L], and with what is measured
+    answer, given = rules.answer(logits, graph), rules._exact.given(logits, graph)  # [1, L], and with what is measured
     raw = given > 0
     answer = torch.cat([answer, raw[:, len(rules.labels) :]], 1)
     places = (answer != raw)[0].nonzero()[:, 0].tolist()
     undone = answer.repeat(len(places), 1)  # [F, L]: in each row one change is taken back
     undone[range(len(places)), places] = raw[0, places]
     worlds = torch.cat([raw, answer, undone])
-    broken = {place: (~truth(tree, worlds)).tolist() for place, tree in rules._trees.items()}  # [2 + F] each
+    broken = {place: (~truth(tree, worlds)).tolist() for place, tree in rules._exact.trees.items()}  # [2 + F] each
     hard = [(rules.rules[place].name, own) for place, own in broken.items() if rules.rules[place].hard]
     row, until = given[0].double().tolist(), monotonic() + rules.budget.seconds
     flipped = [
@@ -127,7 +127,7 @@ def explain(rules: RuleSet, logits: Tensor, graph: Facts | None) -> Explanation:
         tuple(sorted(flipped, key=lambda each: -abs(each.logit))),
         math.fsum(abs(each.logit) for each in flipped),
         tuple(RuleResult(rules.rules[place].name, rules.rules[place].hard, own[0], own[1],
-                         rules._margins.of(rules._trees[place], row, until)) for place, own in broken.items()),
+                         rules._margins.of(rules._exact.trees[place], row, until)) for place, own in broken.items()),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
@@ -12,6 +13,20 @@ from graphfuse.rules.expression import And, Expression, Implies, Not, Or
 from graphfuse.rules.rule import Rule
 
 NUMBER = re.compile(r"-?[0-9]{1,9}")
+
+
+def text_of(path: str | Path) -> str:
+    """What a UTF-8 file holds.
+
+    Raises:
+        InputError: There is none, or it is not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: the rules cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; save the rules as UTF-8.") from error
 
 
 def dimacs(text: str, labels: Sequence[str], source: str) -> list[Rule]:

@@ -16,12 +16,12 @@ from graphfuse.core.errors import InputError
 from graphfuse.rules.atoms import COMPARISONS, WORDED, Atom, Differ, Exists, ForAll, Label, Measured, Related
 from graphfuse.rules.expression import WORDS as RESERVED
 from graphfuse.rules.expression import Count, Expression, Iff, Implies, Not
-from graphfuse.rules.rule import Rule
+from graphfuse.rules.rule import DEPTH, PARTS, Rule
 from graphfuse.rules.vocabulary import Vocabulary
 from graphfuse.rules.words import Token, Words
 
-DEPTH, LENGTH, PARTS = 100, 2_000_000, 10_000
-"""How deep brackets may stand in one another, how many characters a text may have, and a rule atoms."""
+LENGTH = 2_000_000
+"""As many characters a text may have."""
 COUNTS = ("exactly_one", "at_most", "at_least")
 BINARY: dict[str, tuple[int, bool, Callable[[Expression, Expression], Expression]]] = {
     "<->": (1, False, Iff), "->": (2, True, Implies), "|": (3, False, Expression.__or__),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,10 @@ from graphfuse.rules.facts import Facts, needed
 from graphfuse.rules.join import Guard, holds, joined
 from graphfuse.rules.normal import Tree, denied, labels_in, renumbered, tree_of
 from graphfuse.rules.normal import joined as junction
+from graphfuse.rules.truth import truth
+
+SIZES = 4
+"""Of so many batch sizes groundings are kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +66,7 @@ class Lifted:
         atoms: The ``i``-th is literal ``i + 1``.
         compiled: Trees that it came to say, made ready.
         idle: Whether trees that it came to say are true whatever the labels are, or false where one thing is sought.
+        alone: Its groundings of some numbers of rows, where nothing is observed; else the facts keep them.
     """
 
     name: str
@@ -71,6 +77,7 @@ class Lifted:
     atoms: tuple[Atom, ...]
     compiled: dict[Tree, Compiled] = field(default_factory=dict, repr=False)
     idle: dict[Tree, bool] = field(default_factory=dict, repr=False)
+    alone: dict[Any, tuple[Ground, ...]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, name: str, says: Expression) -> Lifted:
@@ -113,17 +120,18 @@ class Lifted:
         Raises:
             InputError: Facts are needed and not given, or there are more groundings.
         """
-        if not self.observed and self.variables == ("",):
-            return self._parted(np.arange(rows)[None], Facts(), rows, place, budget, device)
-        facts = needed(facts, self.name, self.observed) if self.observed else facts or Facts()
-        key = "ground", self, rows, device
-        if key not in facts.known:
+        known = needed(facts, self.name, self.observed).known if self.observed else self.alone
+        key = self, rows, device
+        if key not in known:
+            if known is self.alone and len(known) >= SIZES:
+                known.clear()
             try:
-                found = joined(self.variables, self.guard, facts, rows, budget.groundings)
+                found = joined(self.variables, self.guard, facts or Facts(), rows, budget.groundings)
             except InputError as error:
                 raise InputError(f"{self.name}: {error}") from None
-            facts.known[key] = self._parted(found, facts, rows, place, budget, device)
-        return tuple(facts.known[key])
+            with torch.inference_mode(False):  # what is made under it could not be used in training
+                known[key] = self._parted(found, facts or Facts(), rows, place, budget, device)
+        return tuple(known[key])
 
     def _parted(self, found: Ints, facts: Facts, rows: int, place: Mapping[str, int], budget: Budget,
                 device: torch.device) -> tuple[Ground, ...]:  # fmt: skip
@@ -150,6 +158,19 @@ class Lifted:
             if not self._is_idle(ground.tree, len(ground.columns), budget):
                 grounds.append(ground)
         return tuple(grounds)
+
+    def broken(self, grounds: Sequence[Ground], answers: Tensor) -> Tensor:
+        """Which rows answers break it in: each that is part of a grounding that is false, or all where none is true.
+
+        Shape: ``answers bool [B, L] -> bool [B]``.
+        """
+        found, somewhere = answers.new_zeros(len(answers)), self.every
+        for ground in grounds:
+            true = truth(ground.tree, ground.take(answers).t())
+            if self.every:
+                found[ground.rows[:, ~true].reshape(-1)] = True
+            somewhere = somewhere or bool(true.any())
+        return found if somewhere else ~found
 
     @cached_property
     def _meeting(self) -> list[tuple[int, int]]:

@@ -49,12 +49,12 @@ class Count:
 
 def components(rules: RuleSet) -> list[Component]:
     """Each component, the one with most labels first; labels of none are free."""
-    names = (*rules.labels, *(str(replace(atom, of="x")) for atom in rules._seen))
+    names = (*rules.labels, *(str(replace(atom, of="x")) for atom in rules._exact.seen))
     found = [
         Component(method.name, tuple(names[label] for label in method.labels),
                   sum(each.shape[1] - 1 for each in method.follows) if isinstance(method, Layered) else None,
                   _models(method))
-        for method in rules._compiled.methods
+        for method in rules._exact.compiled.methods
     ]  # fmt: skip
     return sorted(found, key=lambda each: -len(each.labels))
 
@@ -74,11 +74,11 @@ def counts(rules: RuleSet, answers: Tensor) -> Sequence[Count | None]:
     place: dict[Atom, int] = {Label(name): at for at, name in enumerate(rules.labels)}
     found = list[Count | None]()
     for at, rule in enumerate(rules.rules):
-        if at not in rules._trees or rules._lifted[at].observed:
+        if at not in rules._exact.trees or rules._lifted[at].observed:
             found.append(None)
             continue
         says, support = rule.says.of if isinstance(rule.says, ForAll) else rule.says, None
         if isinstance(says, Implies):
             support = int(truth(tree_of(says.left.each(of_row), place), answers).sum())
-        found.append(Count(support, ~truth(rules._trees[at], answers)))
+        found.append(Count(support, ~truth(rules._exact.trees[at], answers)))
     return found

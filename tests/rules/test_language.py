@@ -7,7 +7,8 @@ import pytest
 
 import graphfuse as gf
 from graphfuse.rules import And, Count, Label, Or, Rule, RuleSet, at_least, at_most, exactly_one
-from graphfuse.rules.language import DEPTH, parse
+from graphfuse.rules.language import parse
+from graphfuse.rules.rule import DEPTH
 
 a, b, c, d = map(Label, "abcd")
 

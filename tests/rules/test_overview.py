@@ -33,7 +33,7 @@ def test_what_cannot_be_counted_within_the_budget_is_none():
 
 def test_nodes_are_those_of_the_diagram():
     rules = RuleSet.parse("hard a: x & y -> z | w\nhard b: ~x | ~w", list("xyzw"))
-    (found,), (method,) = components(rules), rules._compiled.methods
+    (found,), (method,) = components(rules), rules._exact.compiled.methods
     assert (found.method, found.allowed) == ("decision diagram", rules.allowed())
     assert found.nodes == sum(each.shape[1] - 1 for each in method.follows) >= len(found.labels)
 

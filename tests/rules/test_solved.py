@@ -63,7 +63,7 @@ def test_beyond_the_budget_a_set_is_answered_and_its_totals_refused():
     labels, text = hard(0)
     parsed = RuleSet.parse(text, labels)
     rules = RuleSet(labels, parsed.rules, budget=Budget(nodes=50))
-    assert "solver" in [method.name for method in rules._compiled.methods]
+    assert "solver" in [method.name for method in rules._exact.compiled.methods]
     logits = torch.randn(6, 40, generator=torch.Generator().manual_seed(0), dtype=DOUBLE)
     logits[1, 3], logits[2, 5] = INF, -INF
     logits[3] = 0
@@ -92,7 +92,7 @@ def test_beyond_the_budget_a_set_is_answered_and_its_totals_refused():
 def test_what_is_not_proved_in_time_is_said():
     labels, text = hard(1)
     rules = RuleSet(labels, RuleSet.parse(text, labels).rules, budget=Budget(nodes=50))
-    (method,) = (each for each in rules._compiled.methods if each.name == "solver")
+    (method,) = (each for each in rules._exact.compiled.methods if each.name == "solver")
     hurried = Solved(method.labels, method.trees, Budget(seconds=1e-9))
     with pytest.raises(gf.InputError, match=r"No answer to row 0 was proved to be the best within 1e-09 s"):
         hurried.best(

@@ -1,0 +1,154 @@
+"""Independent outputs given what hard rules say of single rows: best answer, totals and marginals, exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from graphfuse.core.errors import InputError
+from graphfuse.rules.atoms import Atom, Exists, ForAll, Label, Measured, of_row
+from graphfuse.rules.compiled import Compiled, contradiction
+from graphfuse.rules.cost import log_total
+from graphfuse.rules.diagram import Budget, TooLargeError
+from graphfuse.rules.exact import impossible, odds, weights
+from graphfuse.rules.facts import Facts, needed
+from graphfuse.rules.lifted import Lifted, named_rows
+from graphfuse.rules.normal import Tree, tree_of
+from graphfuse.rules.redundant import redundant
+from graphfuse.rules.rule import Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioned:
+    """Rules as constraints on each row: its labels, and beside them what is measured of it, which is known.
+
+    Attributes:
+        rules: All of the set, ``R`` of them.
+        lifted: The same, as they are used.
+        place: The column of each label, ``L`` of them.
+        budget: What the diagram of a component may take.
+        source: Where the rules are from, for errors.
+    """
+
+    rules: tuple[Rule, ...]
+    lifted: tuple[Lifted, ...]
+    place: Mapping[str, int]
+    budget: Budget
+    source: str
+
+    @cached_property
+    def seen(self) -> tuple[Measured, ...]:
+        """What rules measure of a row by itself: further columns, ``O`` of them, known to be true or false."""
+        atoms = (atom for lifted in self.lifted if lifted.of_rows for atom in lifted.observed)
+        return tuple(dict.fromkeys(atom for atom in map(of_row, atoms) if isinstance(atom, Measured)))
+
+    @cached_property
+    def trees(self) -> dict[int, Tree]:
+        """Of each rule that says something of each row by itself, by its place, over labels and what is measured."""
+        place: dict[Atom, int] = {Label(name): at for name, at in self.place.items()}
+        place |= {atom: at for at, atom in enumerate(self.seen, len(place))}
+        says = [rule.says.of if isinstance(rule.says, ForAll | Exists) else rule.says for rule in self.rules]
+        return {at: tree_of(says[at].each(of_row), place)
+                for at, lifted in enumerate(self.lifted) if lifted.of_rows}  # fmt: skip
+
+    @cached_property
+    def compiled(self) -> Compiled:
+        """Hard rules made ready.
+
+        Raises:
+            InputError: They contradict each other, and which do; or they are beyond the budget.
+        """
+        hard = [place for place in self.trees if self.rules[place].hard]
+        trees, count = [self.trees[place] for place in hard], len(self.place) + len(self.seen)
+        try:
+            compiled = Compiled.of(trees, count, self.budget)
+            if isinstance(compiled, Compiled):
+                return compiled
+            core = [self.rules[hard[at]] for at in contradiction(trees, compiled, count, self.budget)]
+        except TooLargeError:
+            budget = f"{self.budget.nodes} nodes and {self.budget.seconds:g} s"
+            raise InputError(f"{self.source}: labels that hard rules join are beyond a budget of {budget}; give RuleSet"
+                             " a larger one, install graphfuse[solver] for answers without totals, or make rules "
+                             "soft.") from None  # fmt: skip
+        named = ", ".join(f"{rule.name!r} (line {rule.line})" if rule.line else repr(rule.name) for rule in core)
+        if len(core) == 1:
+            raise InputError(f"{self.source}: hard rule {named} can never hold.")
+        raise InputError(f"{self.source}: hard rules {named} contradict each other; leave one of them out.")
+
+    def redundant(self) -> Iterator[tuple[Rule, str]]:
+        """Rules that say nothing, or nothing that one before them does not say, and what is to be said of each."""
+        return redundant([self.rules[place] for place in self.trees], list(self.trees.values()))
+
+    def given(self, logits: Tensor, graph: Facts | None) -> Tensor:
+        """Logits beside what is measured, which is as certain as evidence: ``[B, L] -> [B, L + O]``.
+
+        Raises:
+            InputError: A hard rule joins rows, which are answered one by one; facts are needed.
+        """
+        for rule, lifted in zip(self.rules, self.lifted):
+            if rule.hard and not lifted.of_rows:
+                raise InputError(f"{lifted.name} joins rows, and rows are answered one by one; make it soft, or use it "
+                                 "as a loss or to refine.")  # fmt: skip
+        return self.beside(logits, graph)
+
+    def beside(self, logits: Tensor, graph: Facts | None) -> Tensor:
+        """As :meth:`given`, whatever hard rules there are that join rows."""
+        if not self.seen:
+            return logits
+        facts = needed(graph, self.source, self.seen)
+        seen = torch.stack([facts.measured(atom, len(logits)).to(logits.device) for atom in self.seen], 1)
+        return torch.cat([logits, torch.where(seen, torch.inf, -torch.inf).to(logits.dtype)], 1)
+
+    def answer(self, given: Tensor) -> Tensor:
+        """The most probable that satisfies all hard rules, ``[B, L + O] -> bool [B, L]``."""
+        found = given.detach() > 0
+        with torch.no_grad():
+            for method in self.compiled.methods:
+                places = torch.tensor(method.labels, device=given.device)
+                best, value = method.best(*odds(given[:, places]))
+                _refuse(impossible(value))
+                found[:, places] = best.t()
+        if not self.compiled.holds(found).all():
+            raise AssertionError("An answer breaks a hard rule; please report the rules and the logits.")
+        return found[:, : len(self.place)]
+
+    def log_partition(self, given: Tensor) -> Tensor:
+        """The logarithm of the probability that all hard rules hold, ``[B, L + O] -> float64 [B]``."""
+        return log_total(self.compiled, given, _refuse)
+
+    def marginals(self, given: Tensor, learns: bool) -> Tensor:
+        """Of each label given that all hard rules hold, ``[B, L + O] -> float64 [B, L]``; with a gradient if asked."""
+        found = given.sigmoid().double()
+        for method in self.compiled.methods:
+            places = torch.tensor(method.labels, device=given.device)
+            with torch.inference_mode(False), torch.enable_grad():
+                off, on = weights(given[:, places] if learns else given.detach()[:, places].clone().requires_grad_())
+                value = method.total(off, on)
+                _refuse(impossible(value))
+                own = torch.autograd.grad(value.sum(), on, create_graph=learns)[0]
+            found = found.index_copy(1, places, own.t())
+        return found[:, : len(self.place)]
+
+    def allowed(self) -> int:
+        """How many assignments of the labels satisfy all hard rules.
+
+        Raises:
+            InputError: That depends on what is observed.
+        """
+        for rule, lifted in zip(self.rules, self.lifted):
+            if rule.hard and (lifted.observed or not lifted.of_rows):
+                raise InputError(f"{lifted.name} speaks of what is observed, so how many are allowed depends on that.")
+        joined = {label for method in self.compiled.methods for label in method.labels}
+        free: int = 2 ** (len(self.place) - len(joined))
+        return math.prod((method.models() for method in self.compiled.methods), start=free)
+
+
+def _refuse(rows: Sequence[int]) -> None:
+    if rows:
+        raise InputError(f"The infinite logits of {named_rows(torch.tensor(rows))} break a rule, so no answer "
+                         "satisfies it.")  # fmt: skip
