@@ -39,6 +39,7 @@ SHOWN = {
         "8 of 64 answers satisfy all rules",
         r"without +all labels right: 0\.[45]\d+, answers that break a rule: [1-9]\d+ of 2000",
         r"with rules all labels right: 0\.[5-7]\d+, answers that break a rule: 0 of 2000",
+        r"FusionModel exact_match: 0\.[5-7]\d+ rules_broken_before: 0\.[1-9]\d+ rules_broken: 0\.000",
     ],
 }
 

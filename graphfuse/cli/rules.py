@@ -139,16 +139,18 @@ def _overview(read: RuleSet, file: Path, said: list[str]) -> dict[str, Any]:
     from graphfuse.rules.overview import components
 
     joined = components(read)
-    try:
-        allowed: int | None = read.allowed()
-    except InputError:  # that depends on what is observed, or is beyond the budget
-        allowed = None
+    allowed, unknown = None, "is beyond the budget"
+    if all(each.allowed is not None for each in joined):
+        try:
+            allowed = read.allowed()
+        except InputError:
+            unknown = "depends on what is observed"
     inside = {label for each in joined for label in each.labels}
     return {
         "file": str(file), "rules": len(read.rules), "hard": sum(rule.hard for rule in read.rules),
         "labels": list(read.labels), "warnings": said, "components": [asdict(each) for each in joined],
         "free": [label for label in read.labels if label not in inside], "satisfiable": True,
-        "allowed": allowed,
+        "allowed": allowed, **({"unknown": f"how many label sets are allowed {unknown}"} if allowed is None else {}),
     }  # fmt: skip
 
 
@@ -194,12 +196,10 @@ def _lines(found: dict[str, Any]) -> list[str]:
         })]  # fmt: skip
     if found["free"]:
         lines.append(f"in no hard rule: {_cut(found['free'])}")
-    beyond = any(each["allowed"] is None for each in found["components"])
-    why = "is more than the budget allows to count" if beyond else "depends on what is observed"
-    allowed = f"satisfiable; how many label sets are allowed {why}"
-    if found["allowed"] is not None:
-        allowed = f"satisfiable: {_number(found['allowed'])} of {_number(2**many)} label sets are allowed"
-    lines.append(allowed)
+    if found["allowed"] is None:
+        lines.append(f"satisfiable; {found['unknown']}")
+    else:
+        lines.append(f"satisfiable: {_number(found['allowed'])} of {_number(2**many)} label sets are allowed")
     return [*lines, *(_told(found["table"]) if "table" in found else [])]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 from math import isfinite
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +57,8 @@ def collate(samples: Sequence[Sample], schema: Schema, max_edges: int | None = N
         if relation in schema.weighted:
             weights[relation] = _join_weights(samples, relation, own, dtype)
     names, targets = tuple(s.name for s in samples), tuple(s.target for s in samples)
-    return Batch(names, nodes, dict(zip(schema.kinds, begins)), links, spans, weights, targets)
+    facts = tuple(s.facts for s in samples)
+    return Batch(names, nodes, dict(zip(schema.kinds, begins)), links, spans, weights, targets, facts)
 
 
 def _check_names_of_parts(samples: Sequence[Sample], schema: Schema) -> None:
@@ -72,6 +74,9 @@ def _check_names_of_parts(samples: Sequence[Sample], schema: Schema) -> None:
                 check_relation(sample.name, relation, kinds)
                 raise InputError(f"Sample {sample.name!r} has links {relation}, for which the schema has no "
                                  f"gf.Linked{relation}.{did_you_mean(str(relation), map(str, given))}")  # fmt: skip
+        for name, value in sample.facts.items():
+            if isinstance(value, bool) or not isinstance(value, str | Real):
+                raise InputError(f"Sample {sample.name!r}: fact {name!r} is {value!r}; it must be a number or a word.")
         for relation in sample.weights:
             if relation not in sample.links:
                 raise InputError(f"Sample {sample.name!r} has weights for {relation}, but no links of that relation.")

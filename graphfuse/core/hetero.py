@@ -19,7 +19,8 @@ from graphfuse.core.sample import Batch, Relation
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A target that PyG's ``Batch`` leaves alone: it rounds numbers to float32, joins tensors and drops ``None``."""
+    """A target, or facts, that PyG's ``Batch`` leaves alone: it rounds numbers to float32, joins tensors and drops
+    ``None``."""
 
     value: Any
 
@@ -28,10 +29,10 @@ def to_hetero_data(batch: Batch) -> HeteroData:
     """A batch as one ``HeteroData`` with PyG's own fields, so that PyG layers and transforms work on it.
 
     ``data[kind].x [N_kind, width]``, ``.batch [N_kind]``, ``.ptr [B + 1]`` and ``.span [N_kind, 2]`` where given;
-    ``data[relation].edge_index [2, E]`` and ``.edge_weight [E]`` where given; ``data.name`` and ``data.target``, one a
-    sample. A batch of one sample is as a graph that PyG batches: no ``.batch`` and ``.ptr``, a bare name, a target
-    that is bare if it is text and else in a :class:`Kept`, and a ``.span`` of every kind, NaN where none is given,
-    since PyG joins only fields that all graphs have.
+    ``data[relation].edge_index [2, E]`` and ``.edge_weight [E]`` where given; ``data.name`` and ``data.target``, one
+    a sample, and so ``data.facts``, each in a :class:`Kept`. A batch of one sample is as a graph that PyG batches: no
+    ``.batch`` and ``.ptr``, a bare name, a target that is bare if it is text and else in a :class:`Kept`, and a
+    ``.span`` of every kind, NaN where none is given, since PyG joins only fields that all graphs have.
     """
     data, several = HeteroData(), len(batch) > 1
     for kind, x in batch.nodes.items():
@@ -50,6 +51,8 @@ def to_hetero_data(batch: Batch) -> HeteroData:
     target = next(iter(batch.targets), None)
     alone = target if isinstance(target, str) else Kept(target)
     data.target = list(batch.targets) if several else alone
+    facts = [Kept(known) for known in batch.facts or [{}] * len(batch)]
+    data.facts = facts if several else facts[0]
     return data
 
 
@@ -74,10 +77,11 @@ def from_hetero_data(data: HeteroData) -> Batch:
     names = tuple(str(name) for name in _listed(data, "name", [str(place) for place in range(size)]))
     found = _listed(data, "target", [None] * size)
     targets = tuple(target.value if isinstance(target, Kept) else target for target in found)
+    facts = tuple(known.value for known in _listed(data, "facts", [Kept({})] * size))
     links = {relation: data[relation].edge_index for relation in data.edge_types}
     for relation, pairs in links.items():
         _check_edges(relation, pairs, offsets, names)
-    return Batch(names, nodes, offsets, links, spans, weights, targets)
+    return Batch(names, nodes, offsets, links, spans, weights, targets, facts)
 
 
 def _size(data: HeteroData) -> int:

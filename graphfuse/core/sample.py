@@ -34,6 +34,7 @@ class Sample:
         weights: relation of ``links`` -> one number a link, ``[e]``; read by the fusions that weigh links
             (``gf.Linked(.., weighted=True)`` in the schema).
         target: What the head expects; ``None`` to predict.
+        facts: name -> a number or a word that is known of the sample and that rules may ask for; no fusion sees it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Sample:
     spans: Mapping[str, Tensor] = field(default_factory=dict)
     weights: Mapping[Relation, Tensor] = field(default_factory=dict)
     target: Any = None
+    facts: Mapping[str, float | str] = field(default_factory=dict)
 
     def without(self, *kinds: str) -> Sample:
         """The same sample with these kinds lacking, and with them the links that touch them."""
@@ -88,6 +90,7 @@ class Batch:
         spans: kind -> ``[N_kind, 2]``, for the kinds that have them; NaN for the nodes of a sample without.
         weights: relation -> ``[E]``, for the weighted relations.
         targets: One a sample.
+        facts: One a sample.
     """
 
     names: tuple[str, ...]
@@ -97,6 +100,7 @@ class Batch:
     spans: Mapping[str, Tensor] = field(default_factory=dict)
     weights: Mapping[Relation, Tensor] = field(default_factory=dict)
     targets: tuple[Any, ...] = ()
+    facts: tuple[Mapping[str, float | str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -110,7 +114,7 @@ class Batch:
         return self._with_each(lambda x: x.to(device, non_blocking=non_blocking))
 
     def without_features(self) -> Batch:
-        """Names, targets and sizes alone: what a head needs beside scores."""
+        """Names, targets, facts and sizes alone: what a head needs beside scores."""
         nodes = {kind: x.new_empty(len(x), 0) for kind, x in self.nodes.items()}
         return replace(self, nodes=nodes, links={}, spans={}, weights={})
 
@@ -148,10 +152,10 @@ class Batch:
             share("links", relation, local.split(sizes, dim=1))
             if relation in self.weights:
                 share("weights", relation, self.weights[relation][order].split(sizes))
-        targets = self.targets or (None,) * len(self)
+        targets, facts = self.targets or (None,) * len(self), self.facts or ({},) * len(self)
         return [
-            Sample(name, own.pop("nodes", {}), **own, target=target)
-            for name, own, target in zip(self.names, fields, targets)
+            Sample(name, own.pop("nodes", {}), **own, target=target, facts=known)
+            for name, own, target, known in zip(self.names, fields, targets, facts)
         ]
 
     def to_hetero_data(self) -> HeteroData:

@@ -118,7 +118,8 @@ class SampleStore(Sequence[Sample]):
                 if first >= 0:
                     fields[field][key] = data[first : first + math.prod(shape)].view(shape)
             target = fields.pop("target")
-            return Sample(line["name"], **fields, target=target[""] if target else _plain(line["target"]))
+            return Sample(line["name"], **fields, target=target[""] if target else _plain(line["target"]),
+                          facts=line.get("facts", {}))  # fmt: skip
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"{self.folder}: sample {at} is damaged ({error}); write the store anew.") from error
 
@@ -141,7 +142,9 @@ def _write(folder: Path, samples: Iterable[Sample]) -> None:
                                   for end in ("data", "index"))  # fmt: skip
                     columns[place] = _Column(data, rows, x.ndim)
                 columns[place].add(size, x)
-            line = json.dumps({"name": sample.name, "target": _json(sample)}, ensure_ascii=False).encode() + b"\n"
+            facts = {name: value if isinstance(value, str) else float(value) for name, value in sample.facts.items()}
+            told = {"name": sample.name, "target": _json(sample), **({"facts": facts} if facts else {})}
+            line = json.dumps(told, ensure_ascii=False).encode() + b"\n"
             lines.write(line)
             index.write(np.int64(begin).tobytes())
             size, begin = size + 1, begin + len(line)

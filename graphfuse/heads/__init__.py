@@ -13,6 +13,8 @@ builds. All heads have:
 - ``config()``: the options as JSON values, from which ``HEADS[name](**config)`` builds it again;
 - ``log_loss(scores, batch) -> Tensor [n]``, of each sample that has one, where confidence is calibrated on validation;
 - ``check(samples)``, which raises ``InputError`` for a target that the head cannot learn from.
+
+:class:`graphfuse.model.Ruled` is a head joined with rules over its labels; it has all of these.
 """
 
 from graphfuse.heads.choose import Choose

@@ -21,6 +21,8 @@ from graphfuse.core.schema import Schema
 from graphfuse.heads import Classify, MultiLabel
 from graphfuse.model.given import OneGiven, SeveralGiven, chosen
 from graphfuse.rules import Exists, Label, Rule, RuleSet, RuleWarning
+from graphfuse.rules.language import parse
+from graphfuse.rules.vocabulary import Vocabulary
 
 MODES = ("exact", "loss", "refine")
 LEAST = 1e-300  # probability, of which a logarithm is taken
@@ -73,7 +75,12 @@ class Ruled:
         if not isinstance(head, Classify | MultiLabel):
             raise InputError(f"FusionModel: rules speak of the labels of Classify or MultiLabel; the head is "
                              f"{type(head).__name__}.")  # fmt: skip
-        return cls(head, over(rules, tuple(map(str, head.labels))), mode, weight)
+        own = over(rules, tuple(map(str, head.labels)))
+        try:
+            parse(str(own), Vocabulary(own.labels))
+        except InputError as error:
+            raise InputError(f"Rules are saved with a model as text, and these do not read back: {error}") from None
+        return cls(head, own, mode, weight)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -114,7 +121,7 @@ class Ruled:
         self.head.check(samples)
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
-        """As the mode says, ``[]``; scores that are not finite give what is not finite, as by the head alone."""
+        """As the mode says, ``[]``; scores that are NaN give NaN, as by the head alone, and no error of the rules."""
         if scores.isnan().any():
             return self.head.loss(scores, batch)
         own = self._base.loss(scores, batch)
@@ -149,8 +156,10 @@ class Ruled:
         """
         base = self._base
         said = base.chosen(scores) if isinstance(base, SeveralGiven | OneGiven) else chosen(base, scores)
-        raw = chosen(self.head, scores if before is None else before)
-        return self.rules.violations(raw), self.rules.violations(said)
+        after = self.rules.violations(said)
+        if base is self.head and before is None:
+            return after, after
+        return self.rules.violations(chosen(self.head, scores if before is None else before)), after
 
     @cached_property
     def _base(self) -> Classify | MultiLabel | SeveralGiven | OneGiven:

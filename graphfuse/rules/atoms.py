@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from graphfuse.rules.expression import Expression, quoted
+from graphfuse.core.errors import InputError
+from graphfuse.rules.expression import Expression, in_quotes, quoted
 
 COMPARISONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     ">=": torch.ge, "<=": torch.le, ">": torch.gt, "<": torch.lt, "=": torch.eq, "!=": torch.ne,
 }  # fmt: skip
+WORDED = ("=", "!=")
 
 
 class Atom(Expression):
@@ -67,12 +69,18 @@ class Related(Atom):
 
 @dataclass(frozen=True)
 class Measured(Atom):
-    """An observed number compared with another: ``sign`` is a name in :data:`COMPARISONS`."""
+    """An observed number or word compared with another: ``sign`` is a name in :data:`COMPARISONS`, of words ``=`` or
+    ``!=``."""
 
     feature: str
     of: str
     sign: str
-    number: float
+    value: float | str
+
+    def __post_init__(self) -> None:
+        if self.sign not in (WORDED if isinstance(self.value, str) else COMPARISONS):
+            raise InputError(f"{self.feature!r} is compared with {self.value!r} by {self.sign!r}; numbers are by "
+                             f"{', '.join(COMPARISONS)}, words by {' and '.join(WORDED)}.")  # fmt: skip
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -80,8 +88,8 @@ class Measured(Atom):
         return (self.of,)
 
     def __str__(self) -> str:
-        number = str(int(self.number)) if self.number.is_integer() else repr(self.number)
-        return f"{quoted(self.feature)}({self.of}) {self.sign} {number}"
+        value = in_quotes(self.value) if isinstance(self.value, str) else repr(self.value).removesuffix(".0")
+        return f"{quoted(self.feature)}({self.of}) {self.sign} {value}"
 
 
 @dataclass(frozen=True)

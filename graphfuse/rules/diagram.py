@@ -122,7 +122,10 @@ def _centred(labels: Sequence[int], groups: Sequence[set[int]], until: float) ->
 
 def _narrow(labels: Sequence[int], groups: Sequence[set[int]], until: float) -> tuple[int, ...]:
     """Next is always the label after which the fewest groups are begun and not ended."""
-    left, inside = set(labels), {label: [g for g, group in enumerate(groups) if label in group] for label in labels}
+    left, inside = set(labels), {label: list[int]() for label in labels}
+    for g, group in enumerate(groups):
+        for label in group:
+            inside[label].append(g)
     rest, begun, order = [len(group) for group in groups], set[int](), list[int]()
 
     def cost(label: int) -> tuple[int, int, int]:

@@ -207,11 +207,14 @@ def parts_of(kind: type, expression: Expression) -> tuple[Expression, ...]:
 
 def quoted(name: str) -> str:
     """A name as it is written in a rule."""
-    if PLAIN.fullmatch(name) and name not in WORDS:
-        return name
+    return name if PLAIN.fullmatch(name) and name not in WORDS else in_quotes(name)
+
+
+def in_quotes(text: str) -> str:
+    """Any text as it is written in a rule."""
     for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r")):
-        name = name.replace(plain, escaped)
-    return f'"{name}"'
+        text = text.replace(plain, escaped)
+    return f'"{text}"'
 
 
 def exactly_one(*parts: Expression) -> Count:

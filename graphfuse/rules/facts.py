@@ -22,7 +22,8 @@ class Facts:
 
     Attributes:
         relations: name -> rows, source over target, ``int64 [2, E]``; a pair that is there twice counts once.
-        features: name -> one number a row, ``[B]``; NaN, which is not measured, satisfies no comparison but ``!=``.
+        features: name -> one number a row, ``[B]``, or one word a row, ``B`` of them. NaN, which is not measured, and
+            ``None``, which is not known, satisfy no comparison but ``!=``.
         known: Groundings as found so far.
 
     Raises:
@@ -30,7 +31,7 @@ class Facts:
     """
 
     relations: Mapping[str, Tensor] = field(default_factory=dict)
-    features: Mapping[str, Tensor] = field(default_factory=dict)
+    features: Mapping[str, Tensor | Sequence[str | None]] = field(default_factory=dict)
     known: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -39,8 +40,10 @@ class Facts:
                 raise InputError(f"Relation {name!r} is {pairs.dtype} {list(pairs.shape)}; expected int64 [2, E], the "
                                  "rows of source and target.")  # fmt: skip
         for name, values in self.features.items():
-            if values.ndim != 1 or values.is_complex():
+            if isinstance(values, Tensor) and (values.ndim != 1 or values.is_complex()):
                 raise InputError(f"Feature {name!r} is {list(values.shape)}; expected one number a row, [B].")
+            if not isinstance(values, Tensor) and not all(isinstance(word, str | None) for word in values):
+                raise InputError(f"Feature {name!r} is no tensor, and not all of it are words.")
 
     def pairs(self, name: str, rows: int) -> Ints:
         """The rows that meet in a relation, each pair once, by source and then by target: ``[2, E]``."""
@@ -58,8 +61,13 @@ class Facts:
         """Of which rows a comparison is true, ``bool [B]``."""
         values = self._named(atom.feature, self.features, "feature")
         if len(values) != rows:
-            raise InputError(f"Feature {atom.feature!r} has {len(values)} numbers; the logits have {rows} rows.")
-        return COMPARISONS[atom.sign](values, atom.number)
+            raise InputError(f"Feature {atom.feature!r} has {len(values)} values; the logits have {rows} rows.")
+        if isinstance(values, Tensor) == isinstance(atom.value, str):
+            is_, other = ("numbers", "a number") if isinstance(values, Tensor) else ("words", "a word, in quotes")
+            raise InputError(f"Feature {atom.feature!r} is {is_}; compare it with {other}, not with {atom.value!r}.")
+        if isinstance(values, Tensor):
+            return COMPARISONS[atom.sign](values, float(atom.value))
+        return torch.tensor([(word == atom.value) == (atom.sign == "=") for word in values], dtype=torch.bool)
 
     def related(self, atom: Related, source: Ints, target: Ints, rows: int) -> Any:
         """Which pairs of rows meet in a relation, ``bool [G]``."""
@@ -71,7 +79,7 @@ class Facts:
         return among[np.minimum(place, len(among) - 1)] == key
 
     @staticmethod
-    def _named(name: str, given: Mapping[str, Tensor], sort: str) -> Tensor:
+    def _named(name: str, given: Mapping[str, Any], sort: str) -> Any:
         if name not in given:
             raise InputError(f"The facts have no {sort} {name!r}.{did_you_mean(name, given)}")
         return given[name]

@@ -13,7 +13,7 @@ from math import isfinite
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
-from graphfuse.rules.atoms import COMPARISONS, Atom, Differ, Exists, ForAll, Label, Measured, Related
+from graphfuse.rules.atoms import COMPARISONS, WORDED, Atom, Differ, Exists, ForAll, Label, Measured, Related
 from graphfuse.rules.expression import WORDS as RESERVED
 from graphfuse.rules.expression import Count, Expression, Iff, Implies, Not
 from graphfuse.rules.rule import Rule
@@ -219,7 +219,7 @@ class _Reader:
             return Related(name, *of)
         if words.at(*COMPARISONS):
             self.refuse(self.vocabulary.unknown(name, "feature"), token)
-            return Measured(name, of[0], words.next().text, self.number())
+            return self.measured(name, of[0])
         return self.label(token, of[0])
 
     def label(self, token: Token, of: str) -> Label:
@@ -252,18 +252,22 @@ class _Reader:
         self.used.add(token.text)
         return token.text
 
-    def number(self) -> float:
-        """What a feature is compared with."""
-        words = self.words
-        sign = -1.0 if words.at("-") else 1.0
+    def measured(self, name: str, of: str) -> Measured:
+        """A feature compared with a number, or with a word in quotes."""
+        words, sign = self.words, self.words.next()
+        if words.here.kind == "quoted":
+            if sign.text not in WORDED:
+                words.fail(f"words are compared by {' or '.join(map(repr, WORDED))}, not by {sign.text!r}", sign)
+            return Measured(name, of, sign.text, words.next().plain)
+        turn = -1.0 if words.at("-") else 1.0
         if words.at("-"):
             words.next()
         if words.here.kind != "number":
-            words.fail(f"{words.what()} stands where a number should")
-        number = sign * float(words.next().text)
-        if not isfinite(number):
+            words.fail(f"{words.what()} stands where a number should, or a word in quotes")
+        value = turn * float(words.next().text)
+        if not isfinite(value):
             words.fail(f"the number {words.last.text} is too large", words.last)
-        return number
+        return Measured(name, of, sign.text, value)
 
     def refuse(self, wrong: str, token: Token) -> None:
         """Raises what is wrong with a name, if anything is."""

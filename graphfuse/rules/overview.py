@@ -24,7 +24,7 @@ class Component:
         method: How they are answered exactly.
         labels: Their names, in the order in which they are decided.
         nodes: Of the decision diagram; ``None`` where there is none.
-        allowed: How many of their assignments are allowed; ``None`` where it takes more than the budget to count them.
+        allowed: How many of their assignments are allowed; ``None`` where that is beyond the budget.
     """
 
     method: str
@@ -53,13 +53,13 @@ def components(rules: RuleSet) -> list[Component]:
     found = [
         Component(method.name, tuple(names[label] for label in method.labels),
                   sum(each.shape[1] - 1 for each in method.follows) if isinstance(method, Layered) else None,
-                  _allowed(method))
+                  _models(method))
         for method in rules._compiled.methods
     ]  # fmt: skip
     return sorted(found, key=lambda each: -len(each.labels))
 
 
-def _allowed(method: Method) -> int | None:
+def _models(method: Method) -> int | None:
     try:
         return method.models()
     except InputError:

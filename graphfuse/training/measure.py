@@ -18,6 +18,8 @@ from graphfuse.core.sample import Batch, Sample
 from graphfuse.model import FusionModel, Ruled
 from graphfuse.model.ruled import BROKEN, BROKEN_BEFORE
 
+AT_ONCE = 16_384  # samples
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -53,8 +55,7 @@ class Measured:
                 parts.setdefault(name, []).append(x.cpu().double())
         values = {name: torch.cat(xs) for name, xs in parts.items()}
         if self._broken and self.head.hard.any():
-            for name, broken in zip((BROKEN_BEFORE, BROKEN), self._broken):
-                values[name] = broken[:, self.head.hard].any(1).double()
+            values |= {name: some.double() for name, (some, _) in zip((BROKEN_BEFORE, BROKEN), self._broken)}
         return values
 
     @cached_property
@@ -68,18 +69,25 @@ class Measured:
         """Rule -> the share of samples that break it, ``before`` the rules and ``after``; nothing without rules."""
         if not self._broken:
             return {}
-        shares = (broken.double().mean(0).tolist() for broken in self._broken)
+        shares = (share.tolist() for _, share in self._broken)
         return {rule.name: {"before": before, "after": after}
                 for rule, before, after in zip(self.head.rules.rules, *shares)}  # fmt: skip
 
     @cached_property
-    def _broken(self) -> tuple[Tensor, Tensor] | None:
-        """Which rules samples break before the rules and after, ``bool [n, R]`` each; ``None`` without rules."""
+    def _broken(self) -> list[tuple[Tensor, Tensor]]:
+        """Before the rules and after: which samples break a hard rule, ``bool [n]``, and each rule's share, ``[R]``.
+
+        Nothing without rules. Many batches at once, as looking at a rule costs much the same for few rows.
+        """
         if not isinstance(self.head, Ruled):
-            return None
-        pairs = zip_longest(self.scored, self.before)
-        before, after = zip(*(self.head.broken(scores, earlier) for (scores, _), earlier in pairs))
-        return torch.cat(before).cpu(), torch.cat(after).cpu()
+            return []
+        pairs = [(scores, earlier) for (scores, _), earlier in zip_longest(self.scored, self.before)]
+        every = torch.cat([scores for scores, _ in pairs]).split(AT_ONCE)
+        before = torch.cat([scores if earlier is None else earlier for scores, earlier in pairs]).split(AT_ONCE)
+        sides = zip(*(self.head.broken(scores, earlier) for scores, earlier in zip(every, before)))
+        return [(torch.cat([own[:, self.head.hard].any(1).cpu() for own in side]),
+                 torch.stack([own.sum(0).cpu() for own in side]).sum(0).double() / sum(map(len, side)))
+                for side in sides]  # fmt: skip
 
     @cached_property
     def answers(self) -> list[Answer]:

@@ -3,11 +3,16 @@
 import json
 import random
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from graphfuse.cli import run
 from graphfuse.rules import Budget
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "rules" / "ccn"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the rule data folder is not beside this checkout")
 
 WARD = """# What any nurse of the ward would say.
 hard fever_is_sign: fever -> sign
@@ -122,14 +127,14 @@ def test_rules_over_what_is_observed_are_counted_as_far_as_labels_go(capsys, pla
 
 
 def test_a_hierarchy_of_which_too_much_is_allowed_to_count_is_checked_all_the_same(capsys, place, monkeypatch):
-    monkeypatch.setattr(Budget.__new__, "__defaults__", (1000, 20.0))  # what a set may take if nothing else is said
+    monkeypatch.setattr(Budget.__new__, "__defaults__", (1000, *Budget()[1:]))  # what a set may take by itself
     rng = random.Random(0)
     pairs = [f"l{label},l{parent}" for label in range(1, 150) for parent in rng.sample(range(label), min(label, 3))]
     (place / "many.txt").write_text("\n".join(pairs))
     assert run(["rules", "check", "many.txt", "--form", "hierarchy"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"^     150  implications +-        -  l", shown, re.MULTILINE)
-    assert shown.endswith("\nsatisfiable; how many label sets are allowed is more than the budget allows to count\n")
+    assert shown.endswith("\nsatisfiable; how many label sets are allowed is beyond the budget\n")
 
 
 def test_a_file_without_a_rule_has_nothing_to_say(capsys, place):
@@ -138,6 +143,24 @@ def test_a_file_without_a_rule_has_nothing_to_say(capsys, place):
     assert capsys.readouterr().out == (
         "none.rules: 0 rules (0 hard, 0 soft) over 0 labels\nsatisfiable: 1 of 1 label sets are allowed\n\n"
         "visits.csv: 4 rows, of which 0 break a hard rule\n")  # fmt: skip
+
+
+@needs_data
+@pytest.mark.parametrize(("name", "allowed", "never", "idle"), [("genbase", 804816, 50, 10), ("yeast", 1668, 5, 5)])
+def test_published_rules_have_the_support_that_their_file_says_and_no_row_breaks_one(
+    name, allowed, never, idle, capsys
+):
+    file, truth = DATA / f"{name}_rules.txt", np.load(DATA / f"{name}.npz", allow_pickle=False)["Y"].astype(int)
+    names = [f"l{i}" for i in range(truth.shape[1])]
+    Path("truth.csv").write_text("\n".join([",".join(names), *(",".join(map(str, row)) for row in truth.tolist())]))
+    words = ["--form", "heads", "--names", ",".join(names), "--labels", "truth.csv", "--json"]
+    assert run(["rules", "check", str(file), *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["allowed"], len(found["warnings"]), found["table"]["breaking"]) == (allowed, idle, 0)
+    said = [float(line.split()[0]) for line in file.read_text().splitlines() if line.strip()]
+    shares = [rule["support"] / len(truth) for rule in found["table"]["rules"]]
+    assert max(abs(a - b) for a, b in zip(said, shares) if a <= 1) < 0.0006  # 2.000 marks rules without support
+    assert sum(share == 0 for share in shares) == never
 
 
 @pytest.mark.parametrize(("words", "said"), [

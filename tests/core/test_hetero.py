@@ -1,5 +1,7 @@
 """To and from PyG's HeteroData, and what PyG's own Batch does."""
 
+from dataclasses import replace
+
 import contract
 import pytest
 import torch
@@ -15,6 +17,7 @@ import graphfuse as gf
 def assert_same(left: gf.Batch, right: gf.Batch) -> None:
     assert left.names == right.names
     assert len(left.targets) == len(right.targets)
+    assert left.facts == right.facts
     for a, b in zip(left.targets, right.targets):
         assert type(a) is type(b)
         assert a.tolist() == b.tolist() if isinstance(a, torch.Tensor) else a == b
@@ -233,3 +236,20 @@ def test_edges_that_are_no_pairs_of_integers_are_named(pairs):
     data[contract.NEXT].edge_index = pairs
     with pytest.raises(gf.InputError, match=r"edge type \('entity', 'next', 'entity'\): 'edge_index' is not integers"):
         gf.Batch.from_hetero_data(data)
+
+
+def test_facts_survive_pyg_also_where_some_samples_have_none():
+    samples = [
+        replace(contract.sample(i), facts=facts) for i, facts in enumerate([{"age": 3.5, "sex": "f"}, {}, {"x": 1}])
+    ]
+    batch = gf.collate(samples, contract.schema())
+    assert_same(gf.Batch.from_hetero_data(batch.to_hetero_data()), batch)
+    apart = [gf.collate([sample], contract.schema()).to_hetero_data() for sample in samples]
+    assert gf.Batch.from_hetero_data(PyGBatch.from_data_list(apart)).facts == batch.facts
+    assert [sample.facts for sample in batch.samples()] == [sample.facts for sample in samples]
+
+
+@pytest.mark.parametrize("value", [None, True, [1], torch.ones(())])
+def test_a_fact_is_a_number_or_a_word(value):
+    with pytest.raises(gf.InputError, match="Sample 's/0': fact 'age' is"):
+        gf.collate([replace(contract.sample(0), facts={"age": value})], contract.schema())

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import contract
@@ -196,3 +197,9 @@ def test_a_damaged_sample_is_named_when_it_is_read(name, folder):
 def test_a_store_may_be_moved(folder, tmp_path):
     shutil.move(folder, tmp_path / "elsewhere")
     assert all(map(same, gf.SampleStore(tmp_path / "elsewhere"), contract.samples(5)))
+
+
+def test_facts_are_kept(tmp_path):
+    samples = [replace(contract.sample(i), facts=facts) for i, facts in enumerate([{"age": 3, "sex": "女"}, {}])]
+    store = gf.SampleStore.write(tmp_path / "s", samples)
+    assert [sample.facts for sample in store] == [{"age": 3.0, "sex": "女"}, {}]

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 import graphfuse as gf
 from graphfuse.model import Ruled
-from graphfuse.rules import Label, Rule, RuleWarning
+from graphfuse.rules import Label, Rule, RuleWarning, exactly_one
 from graphfuse.training import measure
 
 SCORES = 2 * torch.randn(9, 6, generator=torch.Generator().manual_seed(4), dtype=torch.double)
@@ -295,6 +295,13 @@ def test_labels_of_any_writing_and_the_budget_are_saved(tmp_path):
     again = gf.FusionModel.from_pretrained(tmp_path).rules
     assert [rule.says for rule in again.rules] == [rule.says for rule in rules.rules]
     assert again.budget == budget
+
+
+def test_rules_that_no_text_can_say_are_refused_before_training():
+    labels = [f"l{i}" for i in range(10_001)]
+    rules = gf.RuleSet(tuple(labels), (Rule("one", exactly_one(*map(Label, labels))),))
+    with pytest.raises(gf.InputError, match=r"saved with a model as text, and these do not read back: .*10,?000"):
+        Ruled.of(gf.heads.MultiLabel(labels), rules)
 
 
 def test_a_rule_that_says_nothing_is_warned_of_once_and_not_when_the_model_is_opened(tmp_path):

@@ -271,6 +271,27 @@ def test_what_is_measured_guards_the_exact_answer():
         rules.answer(torch.tensor([[-math.inf, 0.0]] * 3), given)
 
 
+def test_words_are_compared_too():
+    text = 'hard r: forall q. asks(q) = "which organ" & seen(q) != "" -> heart(q) | lung(q)\n'
+    text += "hard s: exactly_one(heart, lung, no)"
+    rules = RuleSet.parse(text, labels=["heart", "lung", "no"], features=["asks", "seen"])
+    assert parse(str(rules), Vocabulary(rules.labels, [], ["asks", "seen"]))[0] == rules.rules[0]
+    given = Facts(features={"asks": ["which organ", "is it so", None, "which organ"], "seen": ["x", "x", "x", ""]})
+    said = rules.answer(torch.tensor([[-2.0, -1.0, 5.0]]).expand(4, 3), given)
+    assert said.tolist() == [[False, True, False], *[[False, False, True]] * 3]
+    assert rules.groundings(4, given) == {"r": 1, "s": 4}
+
+
+@pytest.mark.parametrize(("says", "given", "said"), [
+    ('a(x) -> f(x) = "w"', torch.zeros(2), "'f' is numbers; compare it with a number, not with 'w'"),
+    ("a(x) -> f(x) = 1", ["v", "w"], "'f' is words; compare it with a word, in quotes, not with 1.0"),
+    ('a(x) -> f(x) = "w"', ["v"], "'f' has 1 values; the logits have 2 rows"),
+])  # fmt: skip
+def test_words_and_numbers_are_told_apart(says, given, said):
+    with pytest.raises(gf.InputError, match=said):
+        RuleSet.parse(f"hard r: forall x. {says}", ["a"]).loss(torch.zeros(2, 1), Facts(features={"f": given}))
+
+
 def test_rules_that_join_rows_are_not_answered_one_by_one():
     rules = RuleSet.parse("hard c: forall x, y. cites(x, y) & a(x) -> a(y)", labels=["a"], relations={"cites"})
     for ask in (rules.answer, rules.marginals, rules.log_partition):
@@ -286,7 +307,7 @@ def test_rules_that_join_rows_are_not_answered_one_by_one():
      "no relation 'cites'. Did you mean 'cite'"),
     ("soft r: forall x, y. cites(x, y) & a(x) -> a(y)", Facts({"cites": torch.tensor([[0], [9]])}),
      "'cites' speaks of row 9; the logits have rows 0 to 4"),
-    ("soft r: forall x. age(x) > 1 -> a(x)", Facts(features={"age": torch.zeros(2)}), "'age' has 2 numbers"),
+    ("soft r: forall x. age(x) > 1 -> a(x)", Facts(features={"age": torch.zeros(2)}), "'age' has 2 values"),
     ("soft r: forall x, y, z. a(x) & a(y) -> a(z)", Facts(), "rule 'r': it has 125 groundings, and 100 are allowed"),
     ("soft r: forall x, y, z. cites(x, y) & cites(y, z) & a(x) -> a(z)",
      Facts({"cites": torch.tensor([[i // 5, i % 5] for i in range(25)]).t()}), "it has 125 groundings"),
@@ -303,6 +324,8 @@ def test_what_is_lacking_or_too_much_is_named(text, given, said):
     (lambda: Facts({"r": torch.zeros(2, 1)}), r"Relation 'r' is torch.float32 \[2, 1\]; expected int64"),
     (lambda: Facts({"r": torch.zeros(3, 1, dtype=torch.long)}), "Relation 'r' is torch.int64"),
     (lambda: Facts(features={"f": torch.zeros(2, 1)}), "Feature 'f' is"),
+    (lambda: Facts(features={"f": ["a", 1]}), "not all of it are words"),
+    (lambda: Measured("f", "x", ">", "word"), "words by = and !="),
     (lambda: ruleset(Rule("r", ForAll(("x",), Related("cites", "x", "x")))), "rule 'r'.* speaks of no label"),
     (lambda: RuleSet.parse("hard r: a").loss(torch.zeros(1, 1), kind="prob"), "kind of loss called 'prob'"),
     (lambda: RuleSet.parse("hard r: a").loss(torch.zeros(1, 1), weights=torch.ones(2)), r"expected \[1\]"),
@@ -415,6 +438,7 @@ def test_refinement_learns_its_weights_layer_by_layer():
     ("soft r: forall x. temp(x) >= fever(x)", "line 1, column 30", ["number"]),
     ("soft r: forall x. temp(x) >= 1e999 -> fever(x)", "line 1, column 30", ["too large"]),
     ("soft r: forall x. temp(x) > -x", "line 1, column 30", ["number"]),
+    ('soft r: forall x. temp(x) > "warm" -> fever(x)', "line 1, column 27", ["words", "'='"]),
     ("soft r: forall x. (temp(x) - 1) -> fever(x)", "line 1, column 20", ["feature"]),
     ("soft r[t in topic]: t", "line 1, column 13", ["no group 'topic'", "'topics'"]),
     ("soft r[t of topics]: t", "line 1, column 10", ["'in'"]),

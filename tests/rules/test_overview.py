@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from graphfuse.rules import Budget, Implies, Rule, RuleSet
+from graphfuse.rules.language import parse
 from graphfuse.rules.overview import components, counts
 
 
@@ -31,9 +32,10 @@ def test_what_cannot_be_counted_within_the_budget_is_none():
 
 
 def test_nodes_are_those_of_the_diagram():
-    (found,) = components(RuleSet.parse("hard a: x -> y | z", list("xyz")))
-    (method,) = RuleSet.parse("hard a: x -> y | z", list("xyz"))._compiled.methods
-    assert found.nodes == sum(each.shape[1] - 1 for each in method.follows) == 5
+    rules = RuleSet.parse("hard a: x & y -> z | w\nhard b: ~x | ~w", list("xyzw"))
+    (found,), (method,) = components(rules), rules._compiled.methods
+    assert (found.method, found.allowed) == ("decision diagram", rules.allowed())
+    assert found.nodes == sum(each.shape[1] - 1 for each in method.follows) >= len(found.labels)
 
 
 @pytest.mark.filterwarnings("ignore::graphfuse.rules.RuleWarning")
@@ -57,3 +59,14 @@ def test_of_what_is_observed_a_table_of_labels_says_nothing():
     assert (found[0].support, found[0].broken.tolist()) == (1, [True, False])
     assert found[1:] == [None, None]
     assert [set(each.labels) for each in components(rules)] == [{"t", "u"}, {"fever", "temp(x) >= 39"}]
+
+
+@pytest.mark.filterwarnings("ignore::graphfuse.rules.RuleWarning")
+def test_what_is_beyond_the_budget_to_count_is_not_counted():
+    rng = random.Random(0)
+    labels = [f"x{i}" for i in range(40)]
+    text = "\n".join(f"hard r{i}: {labels[a]} -> {labels[b]}" for i, (a, b) in enumerate(
+        sorted(rng.sample(range(40), 2)) for _ in range(90)))  # fmt: skip
+    rules = RuleSet(tuple(labels), tuple(parse(text)), budget=Budget(nodes=10))
+    assert components(rules)[0].allowed is None
+    assert components(rules)[0].method == "implications"
