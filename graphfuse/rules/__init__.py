@@ -6,8 +6,8 @@ from graphfuse.rules.diagram import Budget
 from graphfuse.rules.explain import Explanation
 from graphfuse.rules.expression import And, Count, Iff, Implies, Not, Or, at_least, at_most, exactly_one
 from graphfuse.rules.facts import Facts
-from graphfuse.rules.rule import Rule
-from graphfuse.rules.ruleset import RuleSet, RuleWarning
+from graphfuse.rules.rule import Rule, RuleWarning
+from graphfuse.rules.ruleset import RuleSet
 from graphfuse.rules.weights import Refine, RuleWeights
 
 __all__ = ["And", "Budget", "Count", "Differ", "Exists", "Explanation", "Facts", "ForAll", "Iff", "Implies", "Label",

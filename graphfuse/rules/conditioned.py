@@ -66,7 +66,7 @@ class Conditioned:
         hard = [place for place in self.trees if self.rules[place].hard]
         trees, count = [self.trees[place] for place in hard], len(self.place) + len(self.seen)
         try:
-            compiled = Compiled.of(trees, count, self.budget)
+            compiled = Compiled.of(trees, count, self.budget, solver=True)
             if isinstance(compiled, Compiled):
                 return compiled
             core = [self.rules[hard[at]] for at in contradiction(trees, compiled, count, self.budget)]

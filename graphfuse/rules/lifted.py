@@ -240,3 +240,22 @@ def named_rows(rows: Tensor) -> str:
     listed = sorted(set(rows.flatten().tolist()))
     first, more = ", ".join(map(str, listed[:5])), f" and {len(listed) - 5} more" if len(listed) > 5 else ""
     return f"row{'s' if len(listed) > 1 else ''} {first}{more}"
+
+
+def check_logits(logits: Tensor, labels: int) -> None:
+    """Raises ``InputError`` where logits are not floating point numbers ``[B, L]``, or rows of them are NaN."""
+    if logits.ndim != 2 or logits.shape[1] != labels:
+        raise InputError(f"Logits are {list(logits.shape)}; expected [B, {labels}], a column a label.")
+    if not logits.is_floating_point():
+        raise InputError(f"Logits are {logits.dtype}; expected floating point numbers.")
+    rows = logits.isnan().any(1).nonzero()[:, 0]
+    if len(rows):
+        raise InputError(f"Logits are NaN in {named_rows(rows)}.")
+
+
+def check_answers(answers: Tensor, labels: int) -> None:
+    """Raises ``InputError`` where answers are not booleans ``[B, L]``."""
+    if answers.ndim != 2 or answers.shape[1] != labels:
+        raise InputError(f"Answers are {list(answers.shape)}; expected [B, {labels}], one column a label.")
+    if answers.dtype != torch.bool:
+        raise InputError(f"Answers are {answers.dtype}; expected torch.bool, as scores > 0 gives.")

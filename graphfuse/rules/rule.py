@@ -18,6 +18,10 @@ DEPTH, PARTS = 100, 10_000
 """How deep brackets may stand in one another, and how many atoms a rule may have."""
 
 
+class RuleWarning(UserWarning):
+    """A rule says nothing, or nothing that another one does not say."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """One rule.

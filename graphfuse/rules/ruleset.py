@@ -22,15 +22,11 @@ from graphfuse.rules.explain import Explanation, explain
 from graphfuse.rules.facts import Facts
 from graphfuse.rules.forms import FORMS, subsumed, text_of
 from graphfuse.rules.language import parse
-from graphfuse.rules.lifted import Ground, Lifted, named_rows
+from graphfuse.rules.lifted import Ground, Lifted, check_answers, check_logits
 from graphfuse.rules.margin import Margins
 from graphfuse.rules.refine import enhancement
-from graphfuse.rules.rule import Rule, check, place_of, weights_of
+from graphfuse.rules.rule import Rule, RuleWarning, check, place_of, weights_of
 from graphfuse.rules.vocabulary import ALL, Vocabulary
-
-
-class RuleWarning(UserWarning):
-    """A rule says nothing, or nothing that another one does not say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +169,7 @@ class RuleSet:
             InputError: A logit is NaN, or evidence breaks a hard rule, names the rows; a hard rule joins rows, which
                 are answered one by one.
         """
-        self._check(logits)
+        check_logits(logits, len(self.labels))
         return self._exact.answer(self._exact.given(logits, graph))
 
     def log_partition(self, logits: Tensor, graph: Facts | None = None) -> Tensor:
@@ -186,7 +182,7 @@ class RuleSet:
         Raises:
             InputError: As :meth:`answer`; or totals of a hierarchy with many parents are beyond the budget.
         """
-        self._check(logits)
+        check_logits(logits, len(self.labels))
         return self._exact.log_partition(self._exact.given(logits, graph)).to(_full(logits))
 
     def marginals(self, logits: Tensor, graph: Facts | None = None) -> Tensor:
@@ -197,7 +193,7 @@ class RuleSet:
         Raises:
             InputError: As :meth:`log_partition`.
         """
-        self._check(logits)
+        check_logits(logits, len(self.labels))
         learns = torch.is_grad_enabled() and logits.requires_grad
         return self._exact.marginals(self._exact.given(logits, graph), learns).to(_full(logits))
 
@@ -223,7 +219,7 @@ class RuleSet:
         Raises:
             InputError: A logit is NaN, names the rows; facts or weights are needed; a rule has too many groundings.
         """
-        self._check(logits)
+        check_logits(logits, len(self.labels))
         cost, weigh = look_up(COSTS, kind, "kind of loss"), weights_of(self.rules, weights, self.source)
         total = logits[:, :0].sum(dtype=torch.double)
         for place, (rule, lifted) in enumerate(zip(self.rules, self._lifted)):
@@ -252,7 +248,7 @@ class RuleSet:
         Raises:
             InputError: As :meth:`loss`; a rule says that something exists, or counts more than few.
         """
-        self._check(logits)
+        check_logits(logits, len(self.labels))
         weigh, found = weights_of(self.rules, weights, self.source), logits
         for place, lifted in enumerate(self._lifted):
             grounds = self._ground(lifted, logits, graph)
@@ -273,12 +269,7 @@ class RuleSet:
 
         Shape: ``answers bool [B, L] -> bool [B, R]``.
         """
-        if answers.ndim != 2 or answers.shape[1] != len(self.labels):
-            raise InputError(
-                f"Answers are {list(answers.shape)}; expected [B, {len(self.labels)}], one column a label."
-            )
-        if answers.dtype != torch.bool:
-            raise InputError(f"Answers are {answers.dtype}; expected torch.bool, as scores > 0 gives.")
+        check_answers(answers, len(self.labels))
         found = [lifted.broken(self._ground(lifted, answers, graph), answers) for lifted in self._lifted]
         return torch.stack(found, 1) if found else answers[:, :0]
 
@@ -313,15 +304,6 @@ class RuleSet:
 
     def _ground(self, lifted: Lifted, logits: Tensor, graph: Facts | None) -> tuple[Ground, ...]:
         return lifted.ground(len(logits), graph, self._place, self.budget, logits.device)
-
-    def _check(self, logits: Tensor) -> None:
-        if logits.ndim != 2 or logits.shape[1] != len(self.labels):
-            raise InputError(f"Logits are {list(logits.shape)}; expected [B, {len(self.labels)}], a column a label.")
-        if not logits.is_floating_point():
-            raise InputError(f"Logits are {logits.dtype}; expected floating point numbers.")
-        rows = logits.isnan().any(1).nonzero()[:, 0].tolist()
-        if rows:
-            raise InputError(f"Logits are NaN in {named_rows(torch.tensor(rows))}.")
 
 
 def _full(logits: Tensor) -> torch.dtype:
