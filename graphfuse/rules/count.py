@@ -13,6 +13,10 @@ from graphfuse.rules.exact import NEVER, either
 
 PAIRED = 4
 """The highest degree up to which polynomials are multiplied in pairs."""
+USUAL = 1e4
+"""No logarithm of a probability that is not extreme is larger."""
+FEW = 8
+"""So many are sought one after the other, which is quicker than sorting all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +37,12 @@ class Counted:
     def total(self, off: Tensor, on: Tensor) -> Tensor:
         """By products of polynomials: coefficient ``k`` is what weighs all that have ``k`` true.
 
-        Of low degree in pairs, which takes few steps; of high degree label after label, which takes few numbers.
+        Of one label at most by one sum; of low degree in pairs, which takes few steps; of high degree label after label, which takes few numbers.
         """
         lacks, has, low, high = self._sides(off, on)
+        if high == 1 and bool((lacks > -USUAL).all()):  # the sum of all that are false is as precise as each
+            none, one = lacks.sum(0), (has - lacks).logsumexp(0)
+            return none + (one if low else either(torch.zeros_like(one), one))
         found = _in_turn(lacks, has, high) if high > PAIRED else _in_pairs(lacks, has, high)
         return reduce(either, found[low : high + 1].unbind())
 
@@ -44,11 +51,7 @@ class Counted:
         wanted = torch.tensor(self.wanted, device=on.device)[:, None]
         gain = torch.where(wanted, on - off, off - on)
         many = (gain > 0).sum(0).clamp(self.low, self.high)
-        order = gain.argsort(dim=0, descending=True, stable=True)
-        rank = torch.empty_like(order).scatter_(
-            0, order, torch.arange(len(order), device=on.device)[:, None].expand_as(order)
-        )
-        chosen = (rank < many) == wanted
+        chosen = _most(gain, many, self.high) == wanted
         return chosen, torch.where(chosen, on, off).sum(0)
 
     def models(self) -> int:
@@ -62,6 +65,20 @@ class Counted:
         if many - self.low < self.high:
             return has, lacks, many - self.high, many - self.low
         return lacks, has, self.low, self.high
+
+
+def _most(gain: Tensor, many: Tensor, high: int) -> Tensor:
+    """The ``many [B]`` largest of ``[n, B]``, no more than ``high``; of equals the earlier: ``bool [n, B]``."""
+    if high > FEW:
+        order = gain.argsort(dim=0, descending=True, stable=True)
+        places = torch.arange(len(order), device=order.device)[:, None].expand_as(order)
+        return torch.empty_like(order).scatter_(0, order, places) < many
+    found = torch.zeros_like(gain, dtype=torch.bool)
+    for taken in range(high):
+        at = gain.argmax(0, keepdim=True)  # the first of equals
+        found.scatter_(0, at, many[None] > taken)
+        gain = gain.scatter(0, at, -torch.inf) if taken + 1 < high else gain
+    return found
 
 
 def _in_turn(lacks: Tensor, has: Tensor, high: int) -> Tensor:

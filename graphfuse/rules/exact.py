@@ -169,7 +169,7 @@ def _ends(like: Tensor) -> Tensor:
 
 def weights(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Logarithms of the probabilities of false and true, by logits ``[B, n] -> [n, B]`` each; infinite is evidence."""
-    off, on = _Weights.apply(logits.t().contiguous().double())
+    off, on = _Weights.apply(logits.t().to(torch.double, memory_format=torch.contiguous_format))
     return off, on
 
 
@@ -194,9 +194,9 @@ def odds(logits: Tensor) -> tuple[Tensor, Tensor]:
 
     So nothing small is lost beside a large logit that is followed.
     """
-    x = logits.t().contiguous().double()
-    off, on = ((-each.clamp(min=0)).clamp(min=LEAST) for each in (x, -x))
-    return off.masked_fill(x == torch.inf, NEVER), on.masked_fill(x == -torch.inf, NEVER)
+    x = logits.t().to(torch.double, memory_format=torch.contiguous_format)
+    off, on = x.clamp(min=0).neg_().clamp_(min=LEAST), x.clamp(max=0).clamp_(min=LEAST)
+    return off.masked_fill_(x == torch.inf, NEVER), on.masked_fill_(x == -torch.inf, NEVER)
 
 
 def impossible(value: Tensor) -> Sequence[int]:

@@ -14,6 +14,10 @@ def truth(tree: Tree, answers: Tensor) -> Tensor:
         return answers.new_full((len(answers),), tree)
     if isinstance(tree, int):
         return answers[:, tree - 1] if tree > 0 else ~answers[:, -tree - 1]
+    if tree[0] == "count" and all(type(part) is int for part in tree[1]):
+        literals = torch.tensor(tree[1], device=answers.device)
+        many = (answers.index_select(1, literals.abs() - 1) == (literals > 0)).sum(1)
+        return (many >= tree[2]) & (many <= tree[3])
     parts = torch.stack([truth(part, answers) for part in tree[1]])
     if tree[0] == "count":
         many = parts.sum(0)
