@@ -1,0 +1,55 @@
+"""Rules: that answers are exact, how long they take, and what they add to networks, beside peers in the same run.
+
+The public sets are not part of the repository, see ``benchmarks.rules_data``; the peers are the extra ``peers``, and a
+row says where one lacks or refuses. What is exact is drawn by the first seed, times by the first three, in a process of
+their own with memory as the system gives it and one thread: on a machine that others share two wait for each other.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import rules_exact, rules_hmc, rules_learn
+from benchmarks.apart import fresh
+from benchmarks.rows import read, row, write
+from benchmarks.rules_data import rule_folder
+from benchmarks.rules_peers import known
+from benchmarks.rules_rows import Found
+from benchmarks.run import RULES
+
+DRAWS = 3
+Rows = list[dict[str, Any]]
+
+
+def run(name: str, out: Path, seeds: Iterable[int], quick: bool, command: str, jobs: int = 1,
+        parts: Sequence[str] = RULES) -> Rows:  # fmt: skip
+    """The rows of all parts; those of a part that is not asked for stay as they were."""
+    rule_folder()  # says at once where it is not there
+    versions, made, before = known(), Rows(), [] if quick else read(name)
+    for part in RULES:
+        if part not in parts:
+            made += [each for each in before if part_of(each) == part]
+            continue
+        for found in _measures(part, list(seeds), quick, jobs):
+            each: dict[str, Any] = row(task=name, command=command, **{**found, "method": f"{part}: {found['method']}"})
+            made.append({**each, "versions": each["versions"] | versions})
+            write(name, made, out)  # as it goes: the whole of it takes long
+            print(f"{each['method']}; {each['metric']}: {each['mean']:g}", file=sys.stderr, flush=True)
+    return made
+
+
+def part_of(each: Mapping[str, Any]) -> str:
+    """The part that a row belongs to."""
+    return str(each["method"]).split(": ")[0]
+
+
+def _measures(part: str, seeds: list[int], quick: bool, jobs: int) -> Iterator[Found]:
+    if part == "speed":
+        yield from fresh("benchmarks.rules_worker", {"seeds": seeds[:DRAWS], "quick": quick})
+    elif part == "exact":
+        yield from rules_exact.measures(seeds[0], quick)
+    elif part == "learn":
+        yield from rules_learn.measures(seeds, quick, jobs)
+    else:
+        yield from rules_hmc.measures(seeds, quick, jobs)
