@@ -1,4 +1,4 @@
-"""Public sets for rules, as arrays and rule sets: ``rules`` in the folder of public data, whose page says what they are.
+"""Public sets for rules, as arrays and rule sets: ``rules`` in the folder of public data, whose page says more.
 
 Rows are split into 0 = train, 1 = valid, 2 = test; nothing is unpickled.
 """
@@ -91,10 +91,15 @@ def structured(name: str) -> Split:
     return Split(z["X"].astype(np.float32), y, z["split"], z["split"] == 1, np.ones(y.shape[1], bool))
 
 
+def ccn_path(name: str) -> Path:
+    """The file of its mined rules."""
+    return rule_folder() / "ccn" / f"{name}_rules.txt"
+
+
 def ccn_rules(name: str) -> gf.RuleSet:
     """Its mined rules, all hard."""
     labels = read_arrays(rule_folder() / "ccn" / f"{name}.npz", ["label_names"])["label_names"].tolist()
-    return quietly(gf.RuleSet.read, rule_folder() / "ccn" / f"{name}_rules.txt", labels, form="heads")
+    return quietly(gf.RuleSet.read, ccn_path(name), labels, form="heads")
 
 
 def roadr_path(name: str) -> Path:

@@ -19,9 +19,10 @@ from torch.nn.functional import binary_cross_entropy
 
 import graphfuse as gf
 from benchmarks.rules_data import hierarchy, hierarchy_rules, hmc, said
-from benchmarks.rules_learn import RAW, given_rules, one_thread
-from benchmarks.rules_net import Loss, Setting, area, cross_entropy, logits_of, parameters_of, train
+from benchmarks.rules_learn import RAW
+from benchmarks.rules_net import Loss, Setting, area, cross_entropy, logits_of, one_thread, parameters_of, train
 from benchmarks.rules_rows import OURS, Found, found
+from benchmarks.rules_tasks import given_rules
 from graphfuse.core.errors import InputError
 from graphfuse.core.jobs import side_by_side
 
@@ -70,7 +71,7 @@ def once(name: str, seed: int, epochs: int | None = None) -> dict[str, dict[str,
     setting = SETTINGS[name] if epochs is None else replace(SETTINGS[name], epochs=epochs)
     split, rules, edges = hmc(name), hierarchy_rules(name), torch.from_numpy(hierarchy(name)[1].T.astype("int64"))
     (x, y), (test, truth), counted = split.rows(0, 1), split.rows(2), split.evaluated
-    losses = {OURS: given_rules(rules, lambda logits, x: logits), RAW: cross_entropy,
+    losses = {OURS: given_rules(rules), RAW: cross_entropy,
               MAX_LOSS: max_loss(edges, torch.from_numpy(counted))}  # fmt: skip
     with one_thread():
         trained = {who: train(x, y, setting, seed, loss) for who, loss in losses.items()}

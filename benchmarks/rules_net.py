@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -37,9 +39,7 @@ class Setting:
 def network(features: int, labels: int, setting: Setting) -> nn.Sequential:
     """Layers with ReLU and dropout; its initial weights are those of torch's generator."""
     widths = [features, *[setting.width] * setting.hidden]
-    layers = [
-        layer for a, b in zip(widths, widths[1:]) for layer in (nn.Linear(a, b), nn.ReLU(), nn.Dropout(setting.dropout))
-    ]
+    layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU(), nn.Dropout(setting.dropout))]
     return nn.Sequential(*layers, nn.Linear(widths[-1], labels))
 
 
@@ -72,6 +72,15 @@ def train(
         if told is not None:
             told(model.eval())
     return model.eval(), seconds
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Small networks gain nothing from a second thread, and lose much where others have work for it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """What a measure of the rules found, before it is a row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -24,3 +24,8 @@ def found(method: str, who: str, what: str, values: Sequence[float] | float, see
 def rounded(value: float) -> float:
     """To four digits, whole numbers as they are."""
     return value if value == int(value) else float(f"{value:.4g}")
+
+
+def part_of(row: Mapping[str, Any]) -> str:
+    """The part of the benchmark that a row belongs to: its method is ``PART: WHAT``."""
+    return str(row["method"]).split(": ")[0]

@@ -13,10 +13,7 @@ from functools import partial
 import numpy as np
 
 import graphfuse as gf
-from benchmarks.rules_data import (
-    CCN, DAGS, ROADR, TREES, Clause, ccn_rules, dimacs_clauses, heads_clauses, hierarchy, hierarchy_rules, quietly,
-    roadr_path, roadr_rules, rule_folder,
-)  # fmt: skip
+from benchmarks import rules_data as data
 from benchmarks.rules_structured import GRID, SUSHI, grid_holds, sushi_clauses
 from graphfuse.core.errors import InputError
 
@@ -37,30 +34,28 @@ class Subject:
     name: str
     make: Callable[[], gf.RuleSet]
     holds: Check
-    clauses: Sequence[Clause] | None = None
+    clauses: Sequence[data.Clause] | None = None
 
 
 def public() -> Iterator[Subject]:
     """All rule sets of the data folder."""
-    for name in CCN:
-        yield _clausal(
-            f"ccn {name}", partial(ccn_rules, name), heads_clauses(rule_folder() / "ccn" / f"{name}_rules.txt")
-        )
-    for name, form in ROADR.items():
-        read = heads_clauses if form == "heads" else dimacs_clauses
-        yield _clausal(f"roadr {name}", partial(roadr_rules, name), read(roadr_path(name)))
-    for name in (*TREES, *DAGS):
-        clauses = [(-int(child) - 1, int(parent) + 1) for child, parent in hierarchy(name)[1]]
-        yield _clausal(f"hmc {name}", partial(hierarchy_rules, name), clauses)
+    for name in data.CCN:
+        yield _clausal(f"ccn {name}", partial(data.ccn_rules, name), data.heads_clauses(data.ccn_path(name)))
+    for name, form in data.ROADR.items():
+        read = data.heads_clauses if form == "heads" else data.dimacs_clauses
+        yield _clausal(f"roadr {name}", partial(data.roadr_rules, name), read(data.roadr_path(name)))
+    for name in (*data.TREES, *data.DAGS):
+        clauses = [(-int(child) - 1, int(parent) + 1) for child, parent in data.hierarchy(name)[1]]
+        yield _clausal(f"hmc {name}", partial(data.hierarchy_rules, name), clauses)
     yield _clausal("sushi", partial(gf.RuleSet.parse, *SUSHI), sushi_clauses())
     yield Subject("grid", partial(gf.RuleSet.parse, *GRID), grid_holds)
 
 
-def _clausal(name: str, make: Callable[[], gf.RuleSet], clauses: Sequence[Clause]) -> Subject:
+def _clausal(name: str, make: Callable[[], gf.RuleSet], clauses: Sequence[data.Clause]) -> Subject:
     return Subject(name, make, partial(satisfied, clauses), clauses)
 
 
-def satisfied(clauses: Sequence[Clause], answers: np.ndarray) -> np.ndarray:
+def satisfied(clauses: Sequence[data.Clause], answers: np.ndarray) -> np.ndarray:
     """Whether answers satisfy all clauses, clause by clause."""
     good = np.ones(len(answers), bool)
     for clause in clauses:
@@ -79,7 +74,7 @@ def generated(seed: int, count: int, most: int, clauses: bool) -> list[Subject]:
         text = "\n".join(f"hard r{k}: {each}" for k, each in enumerate(said))
         check = partial(satisfied, own) if clauses else partial(_all, [check for _, check in parts])
         if check(worlds(len(labels))).any():
-            make = partial(quietly, gf.RuleSet.parse, text, labels)
+            make = partial(data.quietly, gf.RuleSet.parse, text, labels)
             found.append(Subject(f"generated {len(found)}", make, check, own if clauses else None))
         else:
             _refused(text, labels)
@@ -93,7 +88,7 @@ def worlds(count: int) -> np.ndarray:
 
 def _refused(text: str, labels: list[str]) -> None:
     try:
-        quietly(gf.RuleSet.parse, text, labels)
+        data.quietly(gf.RuleSet.parse, text, labels)
     except InputError:
         return
     raise ValueError(f"Rules that cannot hold were accepted:\n{text}")
@@ -104,12 +99,12 @@ def _all(checks: Sequence[Check], answers: np.ndarray) -> np.ndarray:
     return good
 
 
-def _clause(rng: random.Random, count: int) -> Clause:
+def _clause(rng: random.Random, count: int) -> data.Clause:
     places = rng.sample(range(1, count + 1), min(count, rng.choice([1, 2, 2, 2, 3, 3, 4])))
     return tuple(place * rng.choice([1, 1, -1]) for place in places)
 
 
-def _implied(clause: Clause) -> str:
+def _implied(clause: data.Clause) -> str:
     """The clause as a rule: all but its first literal, turned around, imply that."""
     head, *body = ((f"l{abs(k) - 1}", k > 0) for k in clause)
     says = f"{'' if head[1] else '~'}{head[0]}"

@@ -61,12 +61,13 @@ def grid_holds(answers: np.ndarray) -> np.ndarray:
 
 
 def grid_path(answers: np.ndarray) -> np.ndarray:
-    """Whether all edges of an answer hang together too: then they are one path."""
-    return np.array([_joined([EDGES[e] for e in np.flatnonzero(row[: len(EDGES)])]) for row in answers])
+    """Whether degrees are right and all edges hang together: then they are one path."""
+    joined = [_joined([EDGES[e] for e in np.flatnonzero(row[: len(EDGES)])]) for row in answers]
+    return grid_holds(answers) & np.array(joined)
 
 
 def _joined(edges: Sequence[tuple[int, int]]) -> bool:
-    reached, left = set(edges[:1] and edges[0]), list(edges)
+    reached, left = set(edges[0]) if edges else set(), list(edges)
     while near := [edge for edge in left if reached.intersection(edge)]:
         reached.update(*near)
         left = [edge for edge in left if edge not in near]
