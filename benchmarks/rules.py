@@ -26,17 +26,15 @@ def run(name: str, out: Path, seeds: Iterable[int], quick: bool, command: str, j
         parts: Sequence[str] = RULES) -> Rows:  # fmt: skip
     """The rows of all parts; those of a part that is not asked for stay as they were."""
     rule_folder()  # says at once where it is not there
-    versions, made, before = known(), Rows(), [] if quick else read(name)
-    for part in RULES:
-        if part not in parts:
-            made += [each for each in before if part_of(each) == part]
-            continue
+    versions, made = known(), Rows()
+    for part in (each for each in RULES if each in parts):
         for found in _measures(part, list(seeds), quick, jobs):
             each: dict[str, Any] = row(task=name, command=command, **{**found, "method": f"{part}: {found['method']}"})
             made.append({**each, "versions": each["versions"] | versions})
             write(name, made, out)  # as it goes: the whole of it takes long
             print(f"{each['method']}; {each['metric']}: {each['mean']:g}", file=sys.stderr, flush=True)
-    return made
+    stay = [] if quick else [each for each in read(name) if part_of(each) not in parts]
+    return sorted(made + stay, key=lambda each: RULES.index(part_of(each)))
 
 
 def _measures(part: str, seeds: list[int], quick: bool, jobs: int) -> Iterator[Found]:

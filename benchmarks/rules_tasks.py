@@ -22,8 +22,8 @@ SETTINGS = {
     "sushi": Setting(width=512, dropout=0.2, rate=1e-3, epochs=51, hidden=2),
     "grid": Setting(width=512, dropout=0.2, rate=1e-3, epochs=148, hidden=2),
 }
-"""Best on validation for the network without rules: ``python -m benchmarks.rules_tune`` with yeast 80, enron 60 (for want
-of time not the width 512 with a dropout above 0.2), sushi 60 and grid 150, where more epochs would still add."""
+"""Best on validation for the network without rules: ``python -m benchmarks.rules_tune`` with yeast 80, enron 60 (for
+want of time not the width 512 with a dropout above 0.2), sushi 60, and grid 150, where more epochs would still add."""
 
 
 @dataclass(frozen=True)
