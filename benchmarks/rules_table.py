@@ -32,8 +32,9 @@ a paired t-test over test rows, each the mean over seeds. Of the grid the rules 
 forbid a cycle beside the path; which edges there are and where paths end is evidence.""",
     "hierarchies": """\
 Micro-averaged average precision on the test rows, trained on train and valid. The network is C-HMCNN's (two hidden
-layers of 500, dropout 0.7), but batches are of 64 and not 4; the epochs are those that were best on
-validation of eisen_FUN without rules, at a rate of .001. Published for C-HMCNN with its own set-up, mean of ten seeds: eisen_FUN .306, cellcycle_FUN .255.""",
+layers of 500, dropout 0.7), but batches are of 64 and not 4, at a rate of .001; the epochs are those that were best on
+validation of eisen_FUN without rules. Published for C-HMCNN with its own set-up, mean of ten seeds: eisen_FUN .306,
+cellcycle_FUN .255.""",
 }
 ASKED = {
     ("exact: violations, *", "share of rows broken"): "0 %",
