@@ -52,7 +52,7 @@ def train(
     x: np.ndarray, y: np.ndarray, setting: Setting, seed: int, loss: Loss,
     told: Callable[[nn.Module], None] | None = None,
 ) -> tuple[nn.Module, float]:  # fmt: skip
-    """A trained network, and the seconds that training took; weights, order and dropout are those of the seed.
+    """A trained network, and the seconds of the processor that it took; weights, order and dropout are the seed's.
 
     ``told`` is called with the network after each epoch, its time not counted.
     """
@@ -62,13 +62,13 @@ def train(
     step = torch.optim.Adam(model.parameters(), setting.rate, weight_decay=setting.decay)
     seconds = 0.0
     for _ in range(setting.epochs):
-        start = time.perf_counter()
+        start = time.process_time()
         model.train()
         for rows in torch.randperm(len(x), generator=order).split(setting.batch):
             step.zero_grad()
             loss(model(features[rows]), labels[rows], features[rows]).backward()
             step.step()
-        seconds += time.perf_counter() - start
+        seconds += time.process_time() - start
         if told is not None:
             told(model.eval())
     return model.eval(), seconds
