@@ -1,7 +1,8 @@
 """Runs a benchmark by name and writes its rows.
 
 A benchmark is a function ``run(name, out, seeds, quick, command) -> rows`` of a module of this folder; those
-that train models take ``jobs`` too, and ``speed`` the ``device``, the rows of which are a file of their own.
+that train models take ``jobs`` too, ``speed`` the ``device``, the rows of which are a file of their own, and ``rules``
+the ``parts`` to be measured anew.
 """
 
 import argparse
@@ -20,6 +21,7 @@ BENCHMARKS = {
     "survival": "training killed at random moments and taken up again, compared bit for bit",
     "features": "features of texts and pictures read from the cache, against computing them",
     "speed": "layers, batches and training against PyG: time and memory",
+    "rules": "rules as a guarantee and as a loss: exact, how quick, and what they add, beside peers",
     "slake_en": "medical questions about pictures, English",
     "slake_zh": "medical questions about pictures, Chinese",
     "vqa_rad": "questions about radiology, the published split, which leaks",
@@ -31,10 +33,13 @@ BENCHMARKS = {
     "recipes_zh": "category of Chinese dishes from words and pictures",
     "cremad_votes": "emotion from judgements of voice and of face",
 }
-OWN = ("atlas", "batching", "survival", "features", "speed")
+OWN = ("atlas", "batching", "survival", "features", "speed", "rules")
 """Those with a module of their name; all others are tables, in ``benchmarks.tables``."""
 TIMED = ("batching", "survival", "features", "speed")
 """Those that go one at a time, for they measure time or kill what runs."""
+
+RULES = ("speed", "exact", "learn", "hierarchies")
+"""Parts of ``rules``."""
 
 
 def main(words: list[str]) -> int:
@@ -47,6 +52,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="a small size; its rows are written beside, not in place")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each, where models are trained")
     parser.add_argument("--device", default=None, help="of speed alone: cpu (default) or cuda")
+    parser.add_argument("--parts", default=None, help="of rules alone: speed, exact, learn, hierarchies (default all)")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON lines")
     parser.add_argument("--out", type=Path, default=None, help="folder of the runs (default runs/bench-NAME)")
     options = parser.parse_args(words)
@@ -58,6 +64,10 @@ def main(words: list[str]) -> int:
             raise InputError(f"--jobs: {options.name} goes one at a time; leave it out.")
         if options.device is not None and options.name != "speed":
             raise InputError(f"--device: {options.name} has no choice of it, speed alone has; leave it out.")
+        if options.parts is not None and options.name != "rules":
+            raise InputError(f"--parts: {options.name} has none, rules alone has; leave it out.")
+        for part in (options.parts or RULES[0]).split(","):
+            look_up(dict.fromkeys(RULES), part, "part of rules")
         if options.device not in (None, "cpu", "cuda"):
             raise InputError(f"--device is {options.device!r}; it may be cpu or cuda.")
     except InputError as error:
@@ -70,6 +80,8 @@ def main(words: list[str]) -> int:
     more = {} if options.name in TIMED else {"jobs": options.jobs}
     if options.name == "speed":
         more = {"device": options.device or "cpu"}
+    if options.name == "rules" and options.parts:
+        more["parts"] = options.parts.split(",")
     try:
         found = module.run(options.name, out, range(options.seeds), options.quick, command, **more)
     except InputError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.markdown import UNKNOWN, command, table
 from benchmarks.rows import read
+from benchmarks.rules_table import rules
 from benchmarks.speed_table import draw, speed
 
 ROOT = Path(__file__).parent.parent
@@ -65,7 +66,7 @@ Every number is from a row in `benchmarks/rows`, written by the command that sta
 def render() -> str:
     """The page ``docs/benchmarks.md``."""
     parts = {"Atlas": atlas(), "Medical questions": tasks(MEDICAL, QUESTIONS), "Other tables": tasks(TABLES, OTHERS),
-             "Speed": speed(read("speed"), read("speed_cuda")), "Batching": batching(),
+             "Speed": speed(read("speed"), read("speed_cuda")), "Rules": rules(read("rules")), "Batching": batching(),
              "Killed and taken up": measured("survival", KILLED),
              "The feature cache": measured("features", CACHED)}  # fmt: skip
     return "\n\n".join([TOP, *(part for title, text in parts.items() for part in (f"## {title}", text))]) + "\n"

@@ -40,14 +40,14 @@ def write_table(
     return table
 
 
-def read_arrays(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Some arrays of a ``.npz`` file.
+def read_arrays(path: str | Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Some arrays of a ``.npz`` file; all if ``names`` is left out.
 
     Raises:
         InputError: The file is missing or broken, or lacks an array.
     """
     with _reading(path), np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in names}
+        return {name: file[name] for name in (file.files if names is None else names)}
 
 
 def read_lines(path: str | Path) -> list[dict[str, Any]]:

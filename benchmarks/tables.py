@@ -8,7 +8,6 @@ the rest. Epochs and options were chosen on validation; slices and cross-validat
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,9 +15,9 @@ from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks import media_data, medical_data
+from benchmarks.data_folder import data_folder
 from benchmarks.rows import row
 from benchmarks.table_files import write_table
-from graphfuse.core.errors import InputError
 from graphfuse.core.files import write_text
 from graphfuse.study import compare
 from graphfuse.study.baselines import MAJORITY
@@ -26,7 +25,6 @@ from graphfuse.tables.spec import Spec
 from graphfuse.training import Run
 from graphfuse.training.told import METRICS
 
-ROOT = Path(__file__).resolve().parent.parent
 SPECS = Path(__file__).parent / "specs"
 CLOSED = {"closed": ("closed", "closed"), "open": ("closed", "open")}
 Rows = list[dict[str, Any]]
@@ -85,7 +83,7 @@ FURTHER = ("macro_f1", "auc", "calibration_error")
 def run(
     name: str, out: Path, seeds: Iterable[int], quick: bool, command: str, jobs: int = 1
 ) -> list[dict[str, object]]:
-    task, data = TASKS[name], _data()
+    task, data = TASKS[name], data_folder()
     rows = task.read(data)
     if task.folds is None:
         groups = [[seed] for seed in seeds]  # the runs that are averaged before the spread is taken
@@ -139,12 +137,3 @@ def _rows(name: str, task: Task, rows: Rows, runs: Sequence[Run], further: Rows,
 
 def _named(task: Task, method: str) -> str:
     return task.named.get(method.removeprefix("only "), method) if method.startswith("only ") else method
-
-
-def _data() -> Path:
-    folder = Path(os.environ.get("GRAPHFUSE_DATA") or ROOT.parent / "shared" / "data")
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: there is no such folder; set GRAPHFUSE_DATA to the one that holds the public sets."
-        )
-    return folder

@@ -37,7 +37,8 @@ class Counted:
     def total(self, off: Tensor, on: Tensor) -> Tensor:
         """By products of polynomials: coefficient ``k`` is what weighs all that have ``k`` true.
 
-        Of one label at most by one sum; of low degree in pairs, which takes few steps; of high degree label after label, which takes few numbers.
+        Of one label at most by one sum; of low degree in pairs, which takes few steps; of high degree label after
+        label, which takes few numbers.
         """
         lacks, has, low, high = self._sides(off, on)
         if high == 1 and bool((lacks > -USUAL).all()):  # the sum of all that are false is as precise as each
