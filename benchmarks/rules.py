@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import rules_exact, rules_hmc, rules_learn
+from benchmarks import rules_cite, rules_exact, rules_hmc, rules_learn
 from benchmarks.apart import fresh
 from benchmarks.rows import read, row, write
 from benchmarks.rules_data import rule_folder
@@ -47,5 +47,7 @@ def _measures(part: str, seeds: list[int], quick: bool, jobs: int) -> Iterator[F
         yield from rules_exact.measures(seeds[0], quick)
     elif part == "learn":
         yield from rules_learn.measures(seeds, quick, jobs)
+    elif part == "relations":
+        yield from rules_cite.measures(seeds, quick, jobs)
     else:
         yield from rules_hmc.measures(seeds, quick, jobs)

@@ -27,10 +27,36 @@ def measures(seeds: Sequence[int], quick: bool) -> Iterator[Found]:
     """All measures of this module; each seed draws its own logits."""
     repeats = 1 if quick else REPEATS
     yield from roadr(seeds, repeats)
+    yield from grounded(seeds, repeats, quick)
     for name, says in COUNTS.items():
         labels = [f"l{k}" for k in range(1000 if "1,000" in name else 200)]
         rules = gf.RuleSet.parse(f"hard r: {says.format(', '.join(labels))}", labels)
         yield from timed(f"{name}, batch {BATCH}", rules, seeds, repeats)
+
+
+def grounded(seeds: Sequence[int], repeats: int, quick: bool) -> Iterator[Found]:
+    """The loss of a rule over all pairs of a relation, and of one over twice as many."""
+    rules = gf.RuleSet.parse("soft r: forall x, y. cites(x, y) & a(x) -> a(y)", list("abcdef"), relations=["cites"])
+    for many in (6_000, 12_000) if quick else (600_000, 1_200_000):
+        ways = []
+        for seed in seeds:
+            g = torch.Generator().manual_seed(seed)
+            ways.append({OURS: partial(_loss, rules, *_pairs(many, g))})
+        yield from turns(f"{many:,} groundings, loss forward + backward", ways, seeds, repeats)
+
+
+def _pairs(many: int, generator: torch.Generator) -> tuple[Tensor, gf.rules.Facts]:
+    """Logits of things, and so many different pairs of them that are two things."""
+    things = many // 6
+    step = torch.arange(1, 7).repeat_interleave(things)  # each thing cites the six that follow it
+    source = torch.arange(things).repeat(6)
+    order = torch.randperm(things, generator=generator)  # which stand anywhere
+    pairs = torch.stack([order[source], order[(source + step) % things]])
+    return torch.randn(things, 6, generator=generator).requires_grad_(), gf.rules.Facts({"cites": pairs})
+
+
+def _loss(rules: gf.RuleSet, logits: Tensor, facts: gf.rules.Facts) -> None:
+    rules.loss(logits, facts).backward()
 
 
 def roadr(seeds: Sequence[int], repeats: int) -> Iterator[Found]:

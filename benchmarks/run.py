@@ -38,7 +38,7 @@ OWN = ("atlas", "batching", "survival", "features", "speed", "rules")
 TIMED = ("batching", "survival", "features", "speed")
 """Those that go one at a time, for they measure time or kill what runs."""
 
-RULES = ("speed", "exact", "learn", "hierarchies")
+RULES = ("speed", "exact", "learn", "hierarchies", "relations")
 """Parts of ``rules``."""
 
 
