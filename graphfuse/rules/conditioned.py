@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from graphfuse.core.errors import InputError
-from graphfuse.rules.atoms import Atom, Exists, ForAll, Label, Measured, of_row
+from graphfuse.rules.atoms import Atom, Exists, ForAll, Label, Measured, of_row, renamed
 from graphfuse.rules.compiled import Compiled, contradiction
 from graphfuse.rules.cost import log_total
 from graphfuse.rules.diagram import Budget, TooLargeError
@@ -43,9 +43,16 @@ class Conditioned:
 
     @cached_property
     def seen(self) -> tuple[Measured, ...]:
-        """What rules measure of a row by itself: further columns, ``O`` of them, known to be true or false."""
-        atoms = (atom for lifted in self.lifted if lifted.of_rows for atom in lifted.observed)
-        return tuple(dict.fromkeys(atom for atom in map(of_row, atoms) if isinstance(atom, Measured)))
+        """What rules measure of a row by itself: further columns, known to be true or false; of hard rules first."""
+        order = sorted((lifted for lifted in self.lifted if lifted.of_rows), key=lambda lifted: not lifted.hard)
+        atoms = (of_row(atom) for lifted in order for atom in lifted.observed)
+        return tuple(dict.fromkeys(atom for atom in atoms if isinstance(atom, Measured)))
+
+    @cached_property
+    def hard_seen(self) -> tuple[Measured, ...]:
+        """Those that hard rules measure, ``O`` of them."""
+        hard = {of_row(atom) for lifted in self.lifted if lifted.of_rows and lifted.hard for atom in lifted.observed}
+        return self.seen[: len(hard)]
 
     @cached_property
     def trees(self) -> dict[int, Tree]:
@@ -64,7 +71,7 @@ class Conditioned:
             InputError: They contradict each other, and which do; or they are beyond the budget.
         """
         hard = [place for place in self.trees if self.rules[place].hard]
-        trees, count = [self.trees[place] for place in hard], len(self.place) + len(self.seen)
+        trees, count = [self.trees[place] for place in hard], len(self.place) + len(self.hard_seen)
         try:
             compiled = Compiled.of(trees, count, self.budget, solver=True)
             if isinstance(compiled, Compiled):
@@ -85,7 +92,7 @@ class Conditioned:
         return redundant([self.rules[place] for place in self.trees], list(self.trees.values()))
 
     def given(self, logits: Tensor, graph: Facts | None) -> Tensor:
-        """Logits beside what is measured, which is as certain as evidence: ``[B, L] -> [B, L + O]``.
+        """Logits beside what hard rules measure, which is as certain as evidence: ``[B, L] -> [B, L + O]``.
 
         Raises:
             InputError: A hard rule joins rows, which are answered one by one; facts are needed.
@@ -94,14 +101,14 @@ class Conditioned:
             if rule.hard and not lifted.of_rows:
                 raise InputError(f"{lifted.name} joins rows, and rows are answered one by one; make it soft, or use it "
                                  "as a loss or to refine.")  # fmt: skip
-        return self.beside(logits, graph)
+        return self.beside(logits, graph, self.hard_seen)
 
-    def beside(self, logits: Tensor, graph: Facts | None) -> Tensor:
-        """As :meth:`given`, whatever hard rules there are that join rows."""
-        if not self.seen:
+    def beside(self, logits: Tensor, graph: Facts | None, atoms: Sequence[Measured]) -> Tensor:
+        """Logits beside what is measured, ``[B, L] -> [B, L + len(atoms)]``."""
+        if not atoms:
             return logits
-        facts = needed(graph, self.source, self.seen)
-        seen = torch.stack([facts.measured(atom, len(logits)).to(logits.device) for atom in self.seen], 1)
+        facts = needed(graph, self.source, [renamed(atom, {"": "x"}) for atom in atoms])
+        seen = torch.stack([facts.measured(atom, len(logits)).to(logits.device) for atom in atoms], 1)
         return torch.cat([logits, torch.where(seen, torch.inf, -torch.inf).to(logits.dtype)], 1)
 
     def answer(self, given: Tensor) -> Tensor:
@@ -111,7 +118,7 @@ class Conditioned:
             for method in self.compiled.methods:
                 places = torch.tensor(method.labels, device=given.device)
                 best, value = method.best(*odds(given[:, places]))
-                _refuse(impossible(value))
+                self._refuse(impossible(value))
                 found[:, places] = best.t()
         if not self.compiled.holds(found).all():
             raise AssertionError("An answer breaks a hard rule; please report the rules and the logits.")
@@ -119,17 +126,17 @@ class Conditioned:
 
     def log_partition(self, given: Tensor) -> Tensor:
         """The logarithm of the probability that all hard rules hold, ``[B, L + O] -> float64 [B]``."""
-        return log_total(self.compiled, given, _refuse)
+        return log_total(self.compiled, given, self._refuse)
 
     def marginals(self, given: Tensor, learns: bool) -> Tensor:
         """Of each label given that all hard rules hold, ``[B, L + O] -> float64 [B, L]``; with a gradient if asked."""
-        found = given.sigmoid().double()
+        found = given.double().sigmoid()
         for method in self.compiled.methods:
             places = torch.tensor(method.labels, device=given.device)
             with torch.inference_mode(False), torch.enable_grad():
                 off, on = weights(given[:, places] if learns else given.detach()[:, places].clone().requires_grad_())
                 value = method.total(off, on)
-                _refuse(impossible(value))
+                self._refuse(impossible(value))
                 own = torch.autograd.grad(value.sum(), on, create_graph=learns)[0]
             found = found.index_copy(1, places, own.t())
         return found[:, : len(self.place)]
@@ -147,8 +154,7 @@ class Conditioned:
         free: int = 2 ** (len(self.place) - len(joined))
         return math.prod((method.models() for method in self.compiled.methods), start=free)
 
-
-def _refuse(rows: Sequence[int]) -> None:
-    if rows:
-        raise InputError(f"The infinite logits of {named_rows(torch.tensor(rows))} break a rule, so no answer "
-                         "satisfies it.")  # fmt: skip
+    def _refuse(self, rows: Sequence[int]) -> None:
+        if rows:
+            what = "infinite logits or measurements" if self.hard_seen else "infinite logits"
+            raise InputError(f"The {what} of {named_rows(torch.tensor(rows))} break a rule, so no answer satisfies it.")

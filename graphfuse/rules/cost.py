@@ -9,11 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from graphfuse.core.errors import InputError
 from graphfuse.rules.compiled import Compiled
 from graphfuse.rules.diagram import Budget
 from graphfuse.rules.exact import NEVER, impossible, weights
 from graphfuse.rules.fuzzy import LOGICS, truth
 from graphfuse.rules.lifted import Ground, Lifted
+from graphfuse.rules.normal import Tree, renumbered
+from graphfuse.rules.normal import joined as junction
+from graphfuse.rules.rule import PARTS
 
 TINY = -1e-250
 """From here on the logarithm of what all parts are false is lost beside 1."""
@@ -31,13 +35,50 @@ def improbable(rule: Lifted, grounds: Sequence[Ground], logits: Tensor, budget: 
     definition 1, rule by rule.
 
     Raises:
-        InputError: A rule can never hold, or infinite logits break it.
+        InputError: A hard rule can never hold, or infinite logits break it; of a soft one such groundings are left out.
     """
-    logs = [_log_probability(rule, ground, logits, budget) for ground in grounds]
-    if rule.every:
-        return -torch.cat(logs).mean()
-    every = torch.cat(logs)
-    return -either_of((every - torch.log(-torch.expm1(every.clamp(max=-1e-300)))).clamp(-FINITE, FINITE)[:, None])[0]
+    if not rule.every:
+        return -somewhere(rule, grounds, logits, budget)
+    logs = torch.cat([_log_probability(rule, ground, logits, budget) for ground in grounds])
+    return -logs.mean() if len(logs) else -logs.sum()
+
+
+def somewhere(rule: Lifted, grounds: Sequence[Ground], logits: Tensor, budget: Budget) -> Tensor:
+    """The logarithm of the probability that one grounding or more holds, ``[]``: as if they were independent where no
+    two speak of one label, else by compiling that one of them does.
+
+    Raises:
+        InputError: They speak of the same labels, and together are beyond the budget.
+    """
+    flat, parts = logits.reshape(-1), list[tuple[Tree, Tensor]]()
+    for ground in grounds:
+        columns = torch.tensor(ground.columns, device=logits.device)[:, None]
+        cells = ground.rows[list(ground.of)] * logits.shape[1] + columns  # [S, G]
+        parts.append((ground.tree, cells.unique(dim=1)))
+    if any(tree is True for tree, _ in parts):
+        return flat.new_zeros((), dtype=torch.double)
+    every = torch.cat([cells.reshape(-1) for _, cells in parts])
+    places, number = every.unique(return_inverse=True)
+    found, values = list[Tensor](), flat.double().clamp(-FINITE, FINITE)
+    if len(places) < len(every):
+        if len(every) > PARTS:
+            raise InputError(f"{rule.name} has groundings that share labels, {len(every):,} in all, and is exact up to "
+                             f"{PARTS:,}; take a loss of a fuzzy kind.")  # fmt: skip
+        trees, begin = list[Tree](), 0
+        for tree, cells in parts:
+            for one in number[begin : begin + cells.numel()].view(cells.shape).t().tolist():
+                trees.append(renumbered(tree, {at: place + 1 for at, place in enumerate(one, 1)}))
+            begin += cells.numel()
+        whole = Ground(junction("or", trees), tuple(range(len(places))), (), places[None])
+        parts = [(whole.tree, places[:, None])]
+    for tree, cells in parts:
+        compiled = rule.ready(Ground(tree, tuple(range(len(cells))), (), cells[:1]), budget)
+        if compiled is not None:
+            found.append(log_total(compiled, values[cells].t(), lambda rows: None))
+    if not found:
+        return flat.new_zeros((), dtype=torch.double)
+    logs = torch.cat(found)
+    return either_of((logs - torch.log(-torch.expm1(logs.clamp(max=-1e-300)))).clamp(-FINITE, FINITE)[:, None])[0]
 
 
 def untrue(kind: str) -> Callable[[Lifted, Sequence[Ground], Tensor, Budget], Tensor]:
@@ -127,16 +168,15 @@ def _taken(literals: Tensor, rows: Tensor) -> Tensor:
 
 
 def _log_probability(rule: Lifted, ground: Ground, logits: Tensor, budget: Budget) -> Tensor:
-    """Of each grounding, ``[G]``."""
-    if ground.tree is True:
-        return logits.new_zeros(len(ground), dtype=torch.double)
+    """Of each grounding that can hold, ``[G]``."""
     parts = ground.tree[1] if isinstance(ground.tree, tuple) and ground.tree[0] == "or" else (ground.tree,)
     if not all(type(part) is int for part in parts):
         compiled = rule.ready(ground, budget)
-        return log_total(compiled, ground.take(logits).t(), lambda broken: rule.refuse(ground, broken))
+        if compiled is None:
+            return logits.new_zeros(0, dtype=torch.double)
+        return rule.possible(ground, log_total(compiled, ground.take(logits).t(), lambda rows: None))
     signed = [logits[:, ground.columns[abs(part) - 1]] * (1 if part > 0 else -1) for part in parts]
     given = torch.stack(signed).double()
     literals = torch.where(given.isinf(), given.sign() * -NEVER, given.clamp(-FINITE, FINITE))
     found: Tensor = _AnyLiteral.apply(literals, ground.rows[[ground.of[abs(part) - 1] for part in parts]])
-    rule.refuse(ground, impossible(found))
-    return found
+    return rule.possible(ground, found)

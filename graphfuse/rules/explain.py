@@ -108,7 +108,10 @@ def explain(rules: RuleSet, logits: Tensor, graph: Facts | None) -> Explanation:
     if logits.ndim == 2 and len(logits) != 1:
         raise InputError(f"Logits are {list(logits.shape)}; one row is explained at a time, such as logits[0].")
     logits = logits.detach() if logits.ndim == 2 else logits.detach()[None]
-    answer, given = rules.answer(logits, graph), rules._exact.given(logits, graph)  # [1, L], and with what is measured
+    answer, given = (
+        rules.answer(logits, graph),
+        rules._exact.beside(logits, graph, rules._exact.seen),
+    )  # [1, L], and with what is measured
     raw = given > 0
     answer = torch.cat([answer, raw[:, len(rules.labels) :]], 1)
     places = (answer != raw)[0].nonzero()[:, 0].tolist()

@@ -15,6 +15,9 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.graph import Ints
 from graphfuse.rules.atoms import COMPARISONS, Measured, Related
 
+KEPT = 1_000
+"""As many relations and groundings are kept."""
+
 
 @dataclass(frozen=True, eq=False)
 class Facts:
@@ -24,7 +27,7 @@ class Facts:
         relations: name -> rows, source over target, ``int64 [2, E]``; a pair that is there twice counts once.
         features: name -> one number a row, ``[B]``, or one word a row, ``B`` of them. NaN, which is not measured, and
             ``None``, which is not known, satisfy no comparison but ``!=``.
-        known: Groundings as found so far.
+        known: Groundings as found so far, for one number of rows; found anew where a tensor was changed in place.
 
     Raises:
         InputError: A tensor has another shape or type.
@@ -32,29 +35,44 @@ class Facts:
 
     relations: Mapping[str, Tensor] = field(default_factory=dict)
     features: Mapping[str, Tensor | Sequence[str | None]] = field(default_factory=dict)
-    known: dict[Any, Any] = field(default_factory=dict, repr=False)
+    known: dict[Any, Any] = field(init=False, default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         for name, pairs in self.relations.items():
+            if not isinstance(pairs, Tensor):
+                raise InputError(f"Relation {name!r} is a {type(pairs).__name__}; expected a tensor int64 [2, E].")
             if pairs.ndim != 2 or len(pairs) != 2 or pairs.dtype != torch.int64:
                 raise InputError(f"Relation {name!r} is {pairs.dtype} {list(pairs.shape)}; expected int64 [2, E], the "
                                  "rows of source and target.")  # fmt: skip
         for name, values in self.features.items():
             if isinstance(values, Tensor) and (values.ndim != 1 or values.is_complex()):
                 raise InputError(f"Feature {name!r} is {list(values.shape)}; expected one number a row, [B].")
-            if not isinstance(values, Tensor) and not all(isinstance(word, str | None) for word in values):
+            if isinstance(values, Tensor):
+                continue
+            if isinstance(values, str) or not isinstance(values, Sequence):
+                raise InputError(f"Feature {name!r} is a {type(values).__name__}; expected a tensor [B], or B words.")
+            if not all(isinstance(word, str | None) for word in values):
                 raise InputError(f"Feature {name!r} is no tensor, and not all of it are words.")
+
+    def kept(self, rows: int) -> dict[Any, Any]:
+        """What is known for so many rows, as long as no tensor was changed in place."""
+        tensors = [x for x in (*self.relations.values(), *self.features.values()) if isinstance(x, Tensor)]
+        stamp = (rows, *(None if x.is_inference() else x._version for x in tensors))
+        if self.known.get("stamp") != stamp or len(self.known) > KEPT:
+            self.known.clear()
+            self.known["stamp"] = stamp
+        return self.known
 
     def pairs(self, name: str, rows: int) -> Ints:
         """The rows that meet in a relation, each pair once, by source and then by target: ``[2, E]``."""
-        if ("pairs", name, rows) not in self.known:
+        if ("pairs", name) not in self.kept(rows):
             given = self._named(name, self.relations, "relation").detach().cpu().numpy()
             outside = given[(given < 0) | (given >= rows)]
             if len(outside):
                 raise InputError(f"Relation {name!r} speaks of row {outside[0]}; the logits have rows 0 to {rows - 1}.")
             key = np.unique(given[0] * rows + given[1])
-            self.known["pairs", name, rows] = np.stack([key // max(rows, 1), key % max(rows, 1)])
-        found: Ints = self.known["pairs", name, rows]
+            self.known["pairs", name] = np.stack([key // max(rows, 1), key % max(rows, 1)])
+        found: Ints = self.known["pairs", name]
         return found
 
     def measured(self, atom: Measured, rows: int) -> Tensor:
@@ -66,7 +84,8 @@ class Facts:
             is_, other = ("numbers", "a number") if isinstance(values, Tensor) else ("words", "a word, in quotes")
             raise InputError(f"Feature {atom.feature!r} is {is_}; compare it with {other}, not with {atom.value!r}.")
         if isinstance(values, Tensor):
-            return COMPARISONS[atom.sign](values, float(atom.value))
+            numbers = values if values.is_floating_point() else values.double()  # whole ones beyond float32 too
+            return COMPARISONS[atom.sign](numbers, float(atom.value))
         return torch.tensor([(word == atom.value) == (atom.sign == "=") for word in values], dtype=torch.bool)
 
     def related(self, atom: Related, source: Ints, target: Ints, rows: int) -> Any:
@@ -89,8 +108,10 @@ def needed(facts: Facts | None, rule: str, atoms: Sequence[object]) -> Facts:
     """The facts.
 
     Raises:
-        InputError: There are none.
+        InputError: There are none, or it is something else.
     """
+    if facts is not None and not isinstance(facts, Facts):
+        raise InputError(f"graph is a {type(facts).__name__}; expected a gf.rules.Facts.")
     if facts is None:
         listed = ", ".join(f"'{atom}'" for atom in atoms)
         raise InputError(f"{rule} speaks of {listed}; give graph, a gf.rules.Facts that says where it is true.")

@@ -20,15 +20,16 @@ Table = dict[str, Ints]
 def joined(variables: Sequence[str], guard: Guard, facts: Facts, rows: int, most: int) -> Ints:
     """What variables may stand for, ``int64 [V, G]``.
 
-    What one variable must be comes first; then relations are joined, the smallest first and next what shares a variable
-    with it; variables that no relation holds meet all rows; what must not be is taken out last.
+    What one variable must be comes first. Then relations are joined: the smallest, next those between variables that
+    are there, next those that share one. Variables that no relation holds meet all rows. What must not be is taken out
+    as soon as its variables are there.
 
     Args:
         variables: ``V`` of them.
         guard: What has to hold.
         facts: Where it does.
         rows: How many things there are.
-        most: How many groundings there may be; counted before they are made.
+        most: How many rows a table may have on the way; counted before it is made.
 
     Raises:
         InputError: There are more.
@@ -38,7 +39,12 @@ def joined(variables: Sequence[str], guard: Guard, facts: Facts, rows: int, most
     for atom, wanted in guard:
         if isinstance(atom, Measured):
             fits[atom.of] &= facts.measured(atom, rows).cpu().numpy() == wanted
-        elif isinstance(atom, Related) and wanted and atom.source != atom.target:
+        elif isinstance(atom, Related) and atom.source == atom.target:
+            own = facts.pairs(atom.name, rows)
+            at_itself = np.zeros(rows, dtype=bool)
+            at_itself[own[0, own[0] == own[1]]] = True
+            fits[atom.source] &= at_itself == wanted
+        elif isinstance(atom, Related) and wanted:
             edges.append((atom.source, atom.target, facts.pairs(atom.name, rows)))
         else:
             rest.append((atom, wanted))
@@ -46,16 +52,13 @@ def joined(variables: Sequence[str], guard: Guard, facts: Facts, rows: int, most
              for source, target, pairs in edges]  # fmt: skip
     table: Table = {}
     while edges:
-        edges.sort(key=lambda edge: (not ({edge[0], edge[1]} & table.keys()), edge[2].shape[1]))
-        table = _met(table, *edges.pop(0), rows, most)
+        edges.sort(key=lambda edge: (-len({edge[0], edge[1]} & table.keys()), edge[2].shape[1]))
+        table, rest = _sifted(_met(table, *edges.pop(0), rows, most), rest, facts, rows)
     for variable in variables:
         if variable not in table:
-            table = _crossed(table, {variable: fits[variable].nonzero()[0]}, most)
-    keep = np.ones(len(table[variables[0]]), dtype=bool)
-    for atom, wanted in rest:
-        keep &= holds(atom, table, facts, rows) == wanted
-    found = np.stack([table[variable] for variable in variables])
-    return found if keep.all() else found[:, keep]
+            crossed = _crossed(table, {variable: fits[variable].nonzero()[0]}, most)
+            table, rest = _sifted(crossed, rest, facts, rows)
+    return np.stack([table[variable] for variable in variables])
 
 
 def holds(atom: Atom, table: Table, facts: Facts, rows: int) -> np.ndarray:
@@ -70,6 +73,17 @@ def holds(atom: Atom, table: Table, facts: Facts, rows: int) -> np.ndarray:
             found = facts.measured(atom, rows).cpu().numpy()[table[of]]
             return found
     raise TypeError(f"{type(atom).__name__} is not observed.")
+
+
+def _sifted(table: Table, rest: Guard, facts: Facts, rows: int) -> tuple[Table, list[tuple[Atom, bool]]]:
+    """A table without what must not be, as far as its variables tell; and what is left to be looked at."""
+    keep, left = np.ones(len(next(iter(table.values()))), dtype=bool), list[tuple[Atom, bool]]()
+    for atom, wanted in rest:
+        if table.keys() >= set(atom.variables):
+            keep &= holds(atom, table, facts, rows) == wanted
+        else:
+            left.append((atom, wanted))
+    return table if keep.all() else {variable: column[keep] for variable, column in table.items()}, left
 
 
 def _met(table: Table, source: str, target: str, pairs: Ints, rows: int, most: int) -> Table:
@@ -101,5 +115,5 @@ def _crossed(table: Table, more: Table, most: int) -> Table:
 
 def _within(many: int, most: int) -> None:
     if many > most:
-        raise InputError(f"it has {many:,} groundings, and {most:,} are allowed (Budget(groundings=..)); narrow what "
-                         "stands left of '->' by a relation or a comparison")  # fmt: skip
+        raise InputError(f"its groundings take {many:,} rows to find, and {most:,} are allowed (Budget(groundings=..))"
+                         "; narrow what is left of '->' by a relation or a comparison, joined by '&'")  # fmt: skip

@@ -17,6 +17,7 @@ from graphfuse.core.graph import Ints
 from graphfuse.rules.atoms import Atom, Exists, ForAll, Label, Measured
 from graphfuse.rules.compiled import Compiled
 from graphfuse.rules.diagram import Budget, TooLargeError
+from graphfuse.rules.exact import NEVER, impossible
 from graphfuse.rules.expression import Expression
 from graphfuse.rules.facts import Facts, needed
 from graphfuse.rules.join import Guard, holds, joined
@@ -24,6 +25,8 @@ from graphfuse.rules.normal import Tree, denied, labels_in, renumbered, tree_of
 from graphfuse.rules.normal import joined as junction
 from graphfuse.rules.truth import truth
 
+Part = tuple[Ints, tuple[int, ...], dict[Atom, bool]]
+"""Rows of the variables ``[V, G]``, the first variable that stands for the row of each, and what is observed."""
 SIZES = 4
 """Of so many batch sizes groundings are kept."""
 
@@ -64,6 +67,7 @@ class Lifted:
         guard: Observed atoms that have to hold for the rule to say anything.
         body: What it says then, a tree over ``atoms``.
         atoms: The ``i``-th is literal ``i + 1``.
+        hard: Whether it must hold: then what cannot is an error, and else left out.
         compiled: Trees that it came to say, made ready.
         idle: Whether trees that it came to say are true whatever the labels are, or false where one thing is sought.
         alone: Its groundings of some numbers of rows, where nothing is observed; else the facts keep them.
@@ -75,12 +79,13 @@ class Lifted:
     guard: Guard
     body: Tree
     atoms: tuple[Atom, ...]
-    compiled: dict[Tree, Compiled] = field(default_factory=dict, repr=False)
+    hard: bool
+    compiled: dict[Tree, Compiled | None] = field(default_factory=dict, repr=False)
     idle: dict[Tree, bool] = field(default_factory=dict, repr=False)
     alone: dict[Any, tuple[Ground, ...]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, name: str, says: Expression) -> Lifted:
+    def of(cls, name: str, says: Expression, hard: bool) -> Lifted:
         """What an expression says; a guard is what is observed left of ``->``, or beside ``&`` after ``exists``."""
         every, variables = not isinstance(says, Exists), tuple[str, ...]([""])
         if isinstance(says, ForAll | Exists):
@@ -92,7 +97,7 @@ class Lifted:
         observed = {part: (atoms[abs(part) - 1], (part < 0) == every) for part in parts
                     if type(part) is int and not isinstance(atoms[abs(part) - 1], Label)}  # fmt: skip
         body = junction(kind, (part for part in parts if part not in observed)) if observed else tree
-        return cls(name, variables, every, tuple(observed.values()), body, atoms)
+        return cls(name, variables, every, tuple(observed.values()), body, atoms, hard)
 
     @cached_property
     def of_rows(self) -> bool:
@@ -120,44 +125,47 @@ class Lifted:
         Raises:
             InputError: Facts are needed and not given, or there are more groundings.
         """
-        known = needed(facts, self.name, self.observed).known if self.observed else self.alone
+        known = needed(facts, self.name, self.observed).kept(rows) if self.observed else self.alone
         key = self, rows, device
         if key not in known:
             if known is self.alone and len(known) >= SIZES:
                 known.clear()
-            try:
-                found = joined(self.variables, self.guard, facts or Facts(), rows, budget.groundings)
-            except InputError as error:
-                raise InputError(f"{self.name}: {error}") from None
+            parts = self._parted(facts or Facts(), rows, budget)
             with torch.inference_mode(False):  # what is made under it could not be used in training
-                known[key] = self._parted(found, facts or Facts(), rows, place, budget, device)
+                found = [self._alike(*part, place, device) for part in parts]
+            known[key] = tuple(each for each in found if not self._is_idle(each.tree, len(each.columns), budget))
         return tuple(known[key])
 
-    def _parted(self, found: Ints, facts: Facts, rows: int, place: Mapping[str, int], budget: Budget,
-                device: torch.device) -> tuple[Ground, ...]:  # fmt: skip
-        """By what is observed, and by which variables stand for one row, where that makes two labels one.
+    def _parted(self, facts: Facts, rows: int, budget: Budget) -> list[Part]:
+        """All groundings, by what is observed and, where that makes two labels one, by which variables are one row.
 
-        Without groundings that are true whatever the labels are; where one is sought, without those that never are.
+        Rules that differ in labels alone share them.
         """
-        table, used = dict(zip(self.variables, found)), {self.atoms[at] for at in labels_in(self.body)}
-        seen = [atom for atom in self.observed if atom in used]
-        first = np.arange(len(found))[:, None].repeat(found.shape[1], 1)  # the first variable that stands for the row
-        for one, other in self._meeting:
-            alike = (found[one] == found[other]) & (first[other] == other)
-            first[other, alike] = first[one, alike]
-        kinds = np.stack([*first, *(holds(atom, table, facts, rows).astype(np.int64) for atom in seen)])
-        if (kinds == kinds[:, :1]).all():
-            kinds, of = kinds[:, :1], None
-        else:
-            kinds, of = np.unique(kinds, axis=1, return_inverse=True)
-        grounds = []
-        for number, (*same, truths) in enumerate(zip(*kinds[: len(first)], kinds[len(first) :].T.tolist())):
-            own = found if of is None else found[:, of.reshape(-1) == number]
-            known = dict(zip(seen, map(bool, truths)))
-            ground = self._alike(own, [int(at) for at in same], known, place, device)
-            if not self._is_idle(ground.tree, len(ground.columns), budget):
-                grounds.append(ground)
-        return tuple(grounds)
+        used = {self.atoms[at] for at in labels_in(self.body)}
+        seen = tuple(atom for atom in self.observed if atom in used)
+        key, known = (self.variables, self.guard, seen, bool(self._meeting)), facts.kept(rows)
+        if key not in known:
+            try:
+                found = joined(self.variables, self.guard, facts, rows, budget.groundings)
+            except InputError as error:
+                raise InputError(f"{self.name}: {error}") from None
+            first = np.arange(len(found))[:, None].repeat(found.shape[1], 1)  # the first variable that is this row
+            for one, other in self._meeting:
+                alike = (found[one] == found[other]) & (first[other] == other)
+                first[other, alike] = first[one, alike]
+            table = dict(zip(self.variables, found))
+            truths = [holds(atom, table, facts, rows) for atom in seen]
+            number = np.zeros(found.shape[1], dtype=np.int64)  # one a kind of grounding
+            for kind, base in [*((each, len(found)) for each in first), *((each, 2) for each in truths)]:
+                number = np.unique(number * base + kind, return_inverse=True)[1].reshape(-1)
+            parts = list[Part]()
+            for kind in range(int(number.max(initial=-1)) + 1):
+                at = int((number == kind).argmax())
+                own = found[:, number == kind] if number.any() else found
+                same = tuple(int(each[at]) for each in first)
+                parts.append((own, same, {atom: bool(truth[at]) for atom, truth in zip(seen, truths)}))
+            known[key] = parts
+        return list(known[key])
 
     def broken(self, grounds: Sequence[Ground], answers: Tensor) -> Tensor:
         """Which rows answers break it in: each that is part of a grounding that is false, or all where none is true.
@@ -206,33 +214,39 @@ class Lifted:
                 self.idle[tree] = False
         return self.idle[tree]
 
-    def ready(self, ground: Ground, budget: Budget) -> Compiled:
-        """What some groundings say, compiled.
+    def ready(self, ground: Ground, budget: Budget) -> Compiled | None:
+        """What some groundings say, compiled; ``None`` where that can never hold and need not.
 
         Raises:
-            InputError: It can never hold, or is beyond the budget.
+            InputError: It can never hold and has to, or is beyond the budget.
         """
         if ground.tree not in self.compiled:
             try:
                 made = Compiled.of([ground.tree], len(ground.columns), budget)
             except TooLargeError:
-                raise InputError(
-                    f"{self.name} is beyond the budget of {budget.nodes} nodes and {budget.seconds:g} s."
-                ) from None
-            if not isinstance(made, Compiled):
-                raise InputError(f"{self.name} can never hold{self._where(ground)}.")
-            self.compiled[ground.tree] = made
+                limit = f"{budget.nodes} nodes and {budget.seconds:g} s"
+                raise InputError(f"{self.name} is beyond a budget of {limit}.") from None
+            self.compiled[ground.tree] = made if isinstance(made, Compiled) else None
+        if self.compiled[ground.tree] is None and self.hard and self.every:
+            raise InputError(f"{self.name} can never hold{self._where(ground)}.")
         return self.compiled[ground.tree]
 
-    def refuse(self, ground: Ground, broken: Sequence[int]) -> None:
-        """Raises ``InputError`` where infinite logits break the rule, by the numbers of groundings."""
-        if broken:
+    def possible(self, ground: Ground, found: Tensor) -> Tensor:
+        """The logarithms of the probabilities of groundings ``[G]``, without those that are 0 and need not be more.
+
+        Raises:
+            InputError: It has to hold, and infinite logits break it.
+        """
+        broken = impossible(found)
+        if broken and self.hard:
             raise InputError(f"The infinite logits of {named_rows(ground.rows[:, broken])} break {self.name}.")
+        return found[found >= NEVER / 2] if broken else found
 
     def _where(self, ground: Ground) -> str:
         if self.variables == ("",):
             return ""
-        return f" where {', '.join(self.variables)} are {named_rows(ground.rows[:, :1])}"
+        rows = zip(self.variables, ground.rows[:, 0].tolist())
+        return f" where {', '.join(f'{variable} is row {row}' for variable, row in rows)}"
 
 
 def named_rows(rows: Tensor) -> str:

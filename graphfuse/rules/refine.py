@@ -14,6 +14,8 @@ from graphfuse.core.errors import InputError
 from graphfuse.rules.lifted import Ground, Lifted
 from graphfuse.rules.normal import Clause, Tree, clauses_of, denied
 
+CERTAIN = 1e30
+"""The logit of what is known, among those of a clause."""
 MANY = 2_000
 """As many clauses one rule may be here."""
 
@@ -34,7 +36,7 @@ def enhancement(rule: Lifted, grounds: Sequence[Ground], logits: Tensor) -> Tens
         raise InputError(f"{rule.name} says that something exists, which cannot refine; use it as a loss.")
     added = torch.zeros_like(logits).reshape(-1)
     for ground in grounds:
-        values = ground.take(logits)
+        values = ground.take(logits).clamp(-CERTAIN, CERTAIN)  # infinite ones, which have no softmax
         columns = torch.tensor(ground.columns, device=logits.device)[:, None]
         cells = ground.rows[list(ground.of)] * logits.shape[1] + columns  # [S, G]
         for clauses in _by_width(_clauses(rule, ground.tree)):
@@ -57,6 +59,8 @@ def _spelt(tree: Tree) -> Tree:
     if not isinstance(tree, tuple):
         return tree
     kind, parts = tree[0], tuple(_spelt(part) for part in tree[1])
+    if kind == "not":
+        return denied(parts[0])
     if kind == "iff":
         return ("and", tuple(("or", (denied(one), other)) for one, other in (parts, parts[::-1])))
     if kind != "count":

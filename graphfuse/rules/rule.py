@@ -11,7 +11,7 @@ from torch import Tensor
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
-from graphfuse.rules.atoms import Label
+from graphfuse.rules.atoms import Atom, Exists, ForAll, Label
 from graphfuse.rules.expression import Expression, quoted
 
 DEPTH, PARTS = 100, 10_000
@@ -66,12 +66,29 @@ def check(rules: Sequence[Rule], labels: Collection[str], source: str) -> None:
             raise InputError(f"{at}: rule {rule.name!r} has more than {2 * PARTS} parts.")
         if rule.weight is not None and not 0 <= rule.weight < math.inf:
             raise InputError(f"{at}: rule {rule.name!r} weighs {rule.weight}; it must be 0 or more.")
+        check_variables(rule.says, at)
         spoken = [atom.name for atom in rule.says.atoms() if isinstance(atom, Label)]
         if not spoken:
             raise InputError(f"{at}: rule {rule.name!r} speaks of no label, so nothing can follow it.")
         for label in spoken:
             if label not in labels:
                 raise InputError(f"{at}: there is no label {label!r}.{did_you_mean(label, labels)}")
+
+
+def check_variables(says: Expression, at: str) -> None:
+    """Raises ``InputError`` where variables are not bound, or bound inside of what a rule says."""
+    bound = says.variables if isinstance(says, ForAll | Exists) else ("",)
+    inside = [says.of] if isinstance(says, ForAll | Exists) else [says]
+    if not bound or len(set(bound)) < len(bound):
+        raise InputError(f"{at}: its variables are {bound}; expected one or more, each once.")
+    while inside:
+        part = inside.pop()
+        if isinstance(part, ForAll | Exists):
+            raise InputError(f"{at}: forall and exists stand first in what a rule says, and nowhere else.")
+        for variable in part.variables if isinstance(part, Atom) else ():
+            if variable not in bound:
+                raise InputError(f"{at}: nothing binds the variable {variable!r} of '{part}'.")
+        inside += part.children()
 
 
 def weights_of(rules: Sequence[Rule], weights: Tensor | None, source: str) -> Sequence[Tensor]:

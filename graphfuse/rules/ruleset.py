@@ -145,7 +145,7 @@ class RuleSet:
     @cached_property
     def _lifted(self) -> tuple[Lifted, ...]:
         at = [place_of(rule, self.source) for rule in self.rules]
-        return tuple(Lifted.of(f"{where}: rule {rule.name!r}" if rule.line else where, rule.says)
+        return tuple(Lifted.of(f"{where}: rule {rule.name!r}" if rule.line else where, rule.says, rule.hard)
                      for where, rule in zip(at, self.rules))  # fmt: skip
 
     @cached_property
@@ -203,7 +203,8 @@ class RuleSet:
         """What each rule costs, the mean over its groundings, times its weight; the mean over the rules.
 
         A hard rule weighs 1. Of a weight ``w`` that is learned, ``-log w`` is added: what a rule costs is taken as
-        exponentially distributed with the rate ``w``, so that rules which the data break end with small ones.
+        exponentially distributed with the rate ``w``, so that it settles at one over that: small where the data break a
+        rule, and without end, if slowly, where they keep it.
 
         Shape: ``logits [B, L] -> []``.
 
@@ -228,10 +229,10 @@ class RuleSet:
             grounds = self._ground(lifted, logits, graph)
             if grounds:
                 total = total + weigh[place] * cost(lifted, grounds, logits, self.budget)
-            if rule.weight is None:
-                total = total - weigh[place].log()
+                if rule.weight is None and not rule.hard:
+                    total = total - weigh[place].log()
         if kind == "exact" and len(logits):
-            total = total - self._exact.log_partition(self._exact.beside(logits, graph)).mean()
+            total = total - self._exact.log_partition(self._exact.beside(logits, graph, self._exact.hard_seen)).mean()
         return (total / max(1, len(self.rules))).to(_full(logits))
 
     def refine(self, logits: Tensor, graph: Facts | None = None, weights: Tensor | None = None) -> Tensor:
@@ -249,18 +250,22 @@ class RuleSet:
             InputError: As :meth:`loss`; a rule says that something exists, or counts more than few.
         """
         check_logits(logits, len(self.labels))
-        weigh, found = weights_of(self.rules, weights, self.source), logits
+        weigh, given = weights_of(self.rules, weights, self.source), logits.to(_full(logits))
+        found = given
         for place, lifted in enumerate(self._lifted):
             grounds = self._ground(lifted, logits, graph)
-            found = found + weigh[place].to(logits.dtype) * enhancement(lifted, grounds, logits)
-        return found
+            found = found + weigh[place].to(given) * enhancement(lifted, grounds, given)
+        return torch.where(given.isinf(), given, found)  # what is known stays so
 
     def holds(self, answers: Tensor, graph: Facts | None = None) -> Tensor:
         """Whether answers satisfy every hard rule over single rows, by a look at all clauses at once.
 
         Shape: ``answers bool [B, L] -> bool [B]``.
         """
-        return self._exact.compiled.holds(self._exact.beside(torch.where(answers, 1.0, -1.0), graph) > 0)
+        check_answers(answers, len(self.labels))
+        return self._exact.compiled.holds(
+            self._exact.beside(torch.where(answers, 1.0, -1.0), graph, self._exact.hard_seen) > 0
+        )
 
     def violations(self, answers: Tensor, graph: Facts | None = None) -> Tensor:
         """Which rules answers break, hard and soft: a row of them where it is part of a grounding that is false.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from graphfuse.core.catalog import did_you_mean
+from graphfuse.core.errors import InputError
 
 ALL = "labels"
 """The group of all labels."""
@@ -34,6 +35,8 @@ class Vocabulary:
         if not isinstance(self.labels, Mapping):
             return {ALL: tuple(self.labels)}
         groups = {name: tuple(own) for name, own in self.labels.items()}
+        if ALL in groups:
+            raise InputError(f"A group of labels is called {ALL!r}, which is the group of all labels; rename it.")
         return {ALL: tuple(label for own in groups.values() for label in own), **groups}
 
     @cached_property

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from graphfuse.core.errors import InputError
 from graphfuse.rules.facts import Facts
 from graphfuse.rules.ruleset import RuleSet
 
@@ -18,6 +19,9 @@ class RuleWeights(nn.Module):
     Args:
         rules: Whose.
         start: What learned weights begin at.
+
+    Raises:
+        InputError: The start is not above 0 and below 80.
     """
 
     fixed: Tensor
@@ -25,6 +29,8 @@ class RuleWeights(nn.Module):
 
     def __init__(self, rules: RuleSet, start: float = 0.5):
         super().__init__()
+        if not 0 < start < 80:
+            raise InputError(f"RuleWeights: start is {start}; it must be above 0 and below 80.")
         weights = [1.0 if rule.hard else rule.weight for rule in rules.rules]
         learned = [at for at, weight in enumerate(weights) if weight is None]
         self.register_buffer("fixed", torch.tensor([weight or 0.0 for weight in weights]), persistent=False)

@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 import warnings
+from dataclasses import replace
 
 import made
 import pytest
@@ -126,12 +127,18 @@ def by_loops(rule: Rule, logits: torch.Tensor, given: Facts):
             somewhere = True
         else:
             broken |= set(things)
-        if constant != {isinstance(rule.says, ForAll)}:
+        if constant != {True} and constant != {False}:  # of a soft rule what cannot hold is left out too
             costs.append(p)
-    if isinstance(rule.says, Exists):
-        cost = -torch.log(1 - torch.stack([1 - p for p in costs]).prod()) if costs else logits.new_zeros(())
-        return cost, set() if somewhere else set(range(rows))
-    return -torch.stack(costs).log().mean() if costs else logits.new_zeros(()), broken
+    if isinstance(rule.says, ForAll):
+        return -torch.stack(costs).log().mean() if costs else logits.new_zeros(()), broken
+    holds = logits.new_zeros(())  # the probability of all worlds in which some things do
+    for bits in itertools.product([False, True], repeat=rows * labels):
+        world = torch.tensor(bits).view(rows, labels)
+        if any(true(rule.says.of, dict(zip(rule.says.variables, things)), world.tolist(), given)
+               for things in itertools.product(range(rows), repeat=len(rule.says.variables))):  # fmt: skip
+            holds = holds + torch.where(world, logits.sigmoid(), (-logits).sigmoid()).prod()
+    cost = -holds.log() if holds > 0 else logits.new_zeros(())
+    return cost, set() if somewhere else set(range(rows))
 
 
 def ruleset(says: Rule) -> RuleSet:
@@ -149,10 +156,6 @@ def test_loss_gradient_and_violations_are_as_by_loops(seed):
     rules = ruleset(says)
     found = rules.violations(logits.detach() > 0, given)
     assert set(found[:, 0].nonzero()[:, 0].tolist()) == broken
-    if expected.isinf():
-        with pytest.raises(gf.InputError, match="can never hold"):
-            rules.loss(logits, given)
-        return
     loss = rules.loss(logits, given)
     assert_close(loss, expected)
     if expected.requires_grad:
@@ -267,7 +270,7 @@ def test_what_is_measured_guards_the_exact_answer():
     assert_close(rules.log_partition(logits, given)[:2].exp(), torch.tensor([p * q, z]).double())
     assert torch.autograd.gradcheck(lambda x: rules.log_partition(x, given), logits)
     assert rules.violations(torch.tensor([[False, True]] * 3), given)[:, 0].tolist() == [True, False, False]
-    with pytest.raises(gf.InputError, match=r"^The infinite logits of row 0 break a rule"):
+    with pytest.raises(gf.InputError, match=r"^The infinite logits or measurements of row 0 break a rule"):
         rules.answer(torch.tensor([[-math.inf, 0.0]] * 3), given)
 
 
@@ -308,11 +311,12 @@ def test_rules_that_join_rows_are_not_answered_one_by_one():
     ("soft r: forall x, y. cites(x, y) & a(x) -> a(y)", Facts({"cites": torch.tensor([[0], [9]])}),
      "'cites' speaks of row 9; the logits have rows 0 to 4"),
     ("soft r: forall x. age(x) > 1 -> a(x)", Facts(features={"age": torch.zeros(2)}), "'age' has 2 values"),
-    ("soft r: forall x, y, z. a(x) & a(y) -> a(z)", Facts(), "rule 'r': it has 125 groundings, and 100 are allowed"),
+    ("soft r: forall x, y, z. a(x) & a(y) -> a(z)", Facts(),
+     "rule 'r': its groundings take 125 rows to find, and 100 are allowed"),
     ("soft r: forall x, y, z. cites(x, y) & cites(y, z) & a(x) -> a(z)",
-     Facts({"cites": torch.tensor([[i // 5, i % 5] for i in range(25)]).t()}), "it has 125 groundings"),
+     Facts({"cites": torch.tensor([[i // 5, i % 5] for i in range(25)]).t()}), "its groundings take 125 rows"),
     ("hard r: forall x, y. cites(x, y) -> a(x) & ~a(y)", Facts({"cites": torch.tensor([[0, 3], [1, 3]])}),
-     "rule 'r' can never hold where x, y are row 3"),
+     "rule 'r' can never hold where x is row 3, y is row 3"),
 ])  # fmt: skip
 def test_what_is_lacking_or_too_much_is_named(text, given, said):
     rules = RuleSet(("a",), tuple(parse(text)), budget=Budget(groundings=100))
@@ -325,6 +329,12 @@ def test_what_is_lacking_or_too_much_is_named(text, given, said):
     (lambda: Facts({"r": torch.zeros(3, 1, dtype=torch.long)}), "Relation 'r' is torch.int64"),
     (lambda: Facts(features={"f": torch.zeros(2, 1)}), "Feature 'f' is"),
     (lambda: Facts(features={"f": ["a", 1]}), "not all of it are words"),
+    (lambda: Facts({"r": [[0], [1]]}), "Relation 'r' is a list"),
+    (lambda: Facts(features={"f": None}), "Feature 'f' is a NoneType"),
+    (lambda: RuleSet.parse("soft r: forall x. f(x) > 1 -> a(x)").loss(torch.zeros(1, 1), {"f": 1}), "graph is a dict"),
+    (lambda: RuleSet.parse("soft r: a", {"labels": ["a"], "other": ["b"]}), "group of labels is called 'labels'"),
+    (lambda: RuleSet.parse("hard r: a").holds(torch.zeros(1, 7) > 0), r"expected \[B, 1\]"),
+    (lambda: RuleWeights(RuleSet.parse("soft learn r: a"), start=0), "start is 0"),
     (lambda: Measured("f", "x", ">", "word"), "words by = and !="),
     (lambda: ruleset(Rule("r", ForAll(("x",), Related("cites", "x", "x")))), "rule 'r'.* speaks of no label"),
     (lambda: RuleSet.parse("hard r: a").loss(torch.zeros(1, 1), kind="prob"), "kind of loss called 'prob'"),
@@ -335,12 +345,89 @@ def test_what_is_made_wrongly_is_named(make, said):
         make()
 
 
-def test_evidence_that_breaks_a_grounding_is_named():
-    rules = RuleSet.parse("soft r: forall x, y. cites(x, y) & a(x) -> a(y)", labels=["a"], relations={"cites"})
+def test_evidence_that_breaks_a_grounding_is_named_if_it_must_hold_and_else_left_out():
+    text = "r: forall x, y. cites(x, y) & a(x) -> a(y)"
     given = Facts({"cites": torch.tensor([[0, 1], [1, 2]])})
+    logits = torch.tensor([[0.0], [math.inf], [-math.inf]])  # turned round they keep the rule
     with pytest.raises(gf.InputError, match=r"^The infinite logits of rows 1, 2 break Line 1: rule 'r'\."):
-        rules.loss(torch.tensor([[0.0], [math.inf], [-math.inf]]), given)
-    assert float(rules.loss(torch.tensor([[-math.inf], [0.0], [math.inf]]), given)) == 0
+        RuleSet.parse(f"hard {text}", labels=["a"]).loss(logits, given)
+    assert float(RuleSet.parse(f"soft {text}", labels=["a"]).loss(logits, given)) == 0
+    assert float(RuleSet.parse(f"hard {text}", labels=["a"]).loss(logits.flip(0), given)) == 0
+
+
+def test_a_witness_that_is_ruled_out_does_not_refute_that_there_is_one():
+    rules = RuleSet.parse("hard r: exists x. a(x)")
+    assert float(rules.loss(torch.tensor([[-math.inf], [3.0], [math.inf]]))) == 0
+    assert float(rules.loss(torch.tensor([[-math.inf], [0.0]]))) == pytest.approx(math.log(2))
+    assert float(rules.loss(torch.tensor([[-800.0], [-900.0]], dtype=torch.double))) == pytest.approx(800)
+
+
+def test_groundings_are_found_anew_for_other_facts_and_facts_changed_in_place():
+    rules = RuleSet.parse("soft r: forall x. f(x) >= 1 -> a(x)\nsoft s: forall x, y. c(x, y) -> a(y)", labels=["a"])
+    logits, pairs = torch.tensor([[-3.0], [-1.0]]), torch.tensor([[0], [1]])
+    given = Facts({"c": pairs}, {"f": torch.tensor([1.0, 0.0])})
+    expected = [rules.loss(logits, Facts({"c": torch.tensor([[0], [at]])}, {"f": torch.tensor(f)}))
+                for at, f in ((1, [1.0, 0.0]), (0, [1.0, 0.0]), (0, [0.0, 1.0]))]  # fmt: skip
+    assert rules.loss(logits, given) == expected[0]
+    pairs[1, 0] = 0
+    assert rules.loss(logits, given) == expected[1]
+    assert rules.loss(logits, replace(given, features={"f": torch.tensor([0.0, 1.0])})) == expected[2]
+
+
+def test_whole_numbers_are_compared_as_they_are():
+    rules = RuleSet.parse("hard r: forall x. day(x) >= 1700000000 -> a(x)", labels=["a"])
+    given = Facts(features={"day": torch.tensor([1699999960, 1700000000])})
+    assert rules.answer(torch.tensor([[-1.0], [-1.0]]), given).tolist() == [[False], [True]]
+
+
+def test_refining_keeps_what_is_known_and_adds_up_in_full_precision():
+    rules = RuleSet.parse("soft r: a -> b")
+    found = rules.refine(torch.tensor([[math.inf, 0.0], [-math.inf, 1.0], [math.inf, math.inf]]))
+    assert found.tolist() == [[math.inf, 1.0], [-math.inf, 1.0], [math.inf, math.inf]]
+    star = Facts({"cites": torch.stack([torch.zeros(4000, dtype=torch.long), torch.arange(1, 4001)])})
+    cites = RuleSet.parse("soft r: forall x, y. cites(x, y) & a(y) -> a(x)", labels=["a"])
+    found = cites.refine(torch.zeros(4001, 1, dtype=torch.half), star)
+    assert found.dtype == torch.float32
+    assert float(found[0]) == 2000
+
+
+@pytest.mark.parametrize(("text", "rows", "many"), [
+    ("forall x, y. c(x, x) & c(y, y) & a(x) -> a(y)", 40, 1),
+    ("forall x, y, z. c(x, y) & m(x, y) & c(y, z) & a(x) -> a(z)", 40, 0),
+    ("forall x, y, z. c(x, y) & x != y & c(y, z) & a(x) -> a(z)", 40, 3),
+])  # fmt: skip
+def test_what_narrows_most_is_joined_first(text, rows, many):
+    star = torch.tensor([[0, *range(1, rows), 0, 0], [0, *[0] * (rows - 1), 1, 2]])
+    facts = Facts({"c": star if many != 3 else star[:, [0, 1, -2]], "m": torch.tensor([[1], [2]])})
+    rules = RuleSet(("a",), tuple(parse(f"soft r: {text}")), budget=Budget(groundings=2 * rows + 4))
+    assert rules.groundings(rows, facts)["r"] <= rows
+    big = RuleSet(("a",), tuple(parse(f"soft r: {text}")))
+    assert rules.groundings(rows, facts) == big.groundings(rows, facts)
+
+
+def test_rules_of_a_group_share_their_groundings():
+    rules = RuleSet.parse("soft r[t in labels]: forall x, y. c(x, y) & t(x) -> t(y)", [f"l{i}" for i in range(20)])
+    facts = Facts({"c": torch.tensor([[0, 1, 2], [1, 2, 2]])})
+    rules.loss(torch.zeros(3, 20), facts)
+    grounds = [rule.ground(3, facts, rules._place, Budget(), torch.device("cpu")) for rule in rules._lifted]
+    assert len({ground.rows.data_ptr() for (ground,) in grounds}) == 1
+
+
+def test_what_soft_rules_measure_is_not_needed_for_the_answer():
+    rules = RuleSet.parse("hard o: exactly_one(a, b)\nsoft s: forall p. temp(p) >= 39 -> a(p)", labels=["a", "b"])
+    assert rules.answer(torch.tensor([[1.0, 0.0]])).tolist() == [[True, False]]
+    with pytest.raises(gf.InputError, match=r"speaks? of 'temp\(p\) >= 39'; give graph"):
+        rules.loss(torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize("says", [
+    ForAll(("x",), Label("a", "y")), Label("a", "y"), ForAll((), Label("a")),
+    And((Label("a"), Exists(("x",), Label("a", "x")))),
+    ForAll(("x", "x"), Label("a", "x")),
+])  # fmt: skip
+def test_variables_of_rules_made_in_python_are_checked(says):
+    with pytest.raises(gf.InputError, match=r"^Rule 'r': (nothing|its|forall)"):
+        RuleSet(("a",), (Rule("r", says),))
 
 
 def test_refining_pushes_what_is_nearest_to_true():
@@ -355,7 +442,8 @@ def test_refining_pushes_what_is_nearest_to_true():
 
 
 @pytest.mark.parametrize("text", ["exactly_one(a, b, 二)", "at_most(1, a, b, 二) & (a -> b)", "a <-> b & 二",
-                                  "at_least(2, a, b, 二)"])  # fmt: skip
+                                  "at_least(2, a, b, 二)", "~exactly_one(a, b, 二)",
+                                  "exactly_one(a, b, 二) -> a"])  # fmt: skip
 def test_refining_again_and_again_ends_with_what_holds(text):
     rules = RuleSet.parse(f"hard r: {text}", labels=["a", "b", "二"])
     logits = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
@@ -465,6 +553,12 @@ def test_a_relation_may_be_empty_and_rows_none():
         logits = torch.zeros(rows, 1, requires_grad=True)
         rules.loss(logits, given).backward()
         assert logits.grad.isfinite().all()
+
+
+def test_a_learned_rule_without_groundings_has_no_part_in_the_loss():
+    rules = RuleSet.parse("soft learn r: forall x, y. c(x, y) & a(x) -> a(y)", labels=["a"])
+    given = Facts({"c": torch.zeros(2, 0, dtype=torch.long)})
+    assert float(rules.loss(torch.zeros(2, 1), given, weights=RuleWeights(rules)())) == 0
 
 
 def test_facts_keep_groundings_of_each_rule_set_and_size_apart():
