@@ -5,11 +5,14 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
+from graphfuse.core.errors import InputError
 from graphfuse.heads import MultiLabel
 from graphfuse.model.ruled import Ruled
 from graphfuse.rules import Explanation, Label, Rule, RuleWarning, exactly_one
+from graphfuse.rules.explain import explain
 
 ONE = "one answer"
 """The rule that a head has beside its own which answers one label."""
@@ -33,7 +36,13 @@ def explained(head: Ruled, scores: Tensor) -> Explanation:
     name = ONE
     while any(rule.name == name for rule in rules.rules):
         name += "*"
-    with warnings.catch_warnings(action="ignore", category=RuleWarning):  # what others say too is no matter here
-        rules = replace(rules, rules=(*rules.rules, Rule(name, exactly_one(*map(Label, rules.labels)))))
+    try:
+        with warnings.catch_warnings(action="ignore", category=RuleWarning):  # what others say too is no matter here
+            rules = replace(rules, rules=(*rules.rules, Rule(name, exactly_one(*map(Label, rules.labels)))))
+    except InputError as error:
+        raise InputError("No label alone satisfies all hard rules, so there is no answer to explain.") from error
     scores = scores.double()
-    return rules.explain(scores - scores.topk(min(2, len(scores))).values.mean())
+    first = torch.zeros(1, len(scores), dtype=torch.bool)
+    first[0, scores.argmax()] = True
+    said = head.chosen(scores[None]) if head.mode == "exact" else None
+    return explain(rules, scores - scores.topk(min(2, len(scores))).values.mean(), None, first, said)

@@ -61,6 +61,8 @@ def save(model: FusionModel, folder: Path, extra: Mapping[str, Any]) -> None:
     config["sha256"][CONFIG] = _own_checksum(config)
     files[CONFIG] = (json.dumps(config, ensure_ascii=False, indent=2) + "\n").encode()
     write_all({folder / name: own for name, own in files.items()})
+    if model.rules is None:
+        (folder / RULES).unlink(missing_ok=True)
 
 
 def describe(model: FusionModel) -> dict[str, Any]:
@@ -184,7 +186,7 @@ def _check_sums(config: Mapping[str, Any], path: Path) -> None:
     sums = config.get("sha256", {})
     names = [WEIGHTS, *([RULES] if "rules" in config else [])]
     for name, found in [(CONFIG, _own_checksum(config)), *((name, sha256(path / name)) for name in names)]:
-        if sums.get(name, found) != found:
+        if sums.get(name, None if "rules" in config else found) != found:  # models without rules may be older than sums
             raise InputError(f"{name}: the file was altered after it was saved (its checksum differs).")
 
 

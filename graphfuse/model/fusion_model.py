@@ -90,6 +90,8 @@ class FusionModel(nn.Module):
         **options: Any,
     ):
         super().__init__()
+        if rules is None and (rule_mode, rule_weight) != ("exact", 1.0):
+            raise InputError("FusionModel: rule_mode or rule_weight is given, and no rules are; give rules too.")
         self.schema = schema
         self.head = head if rules is None else Ruled.of(head, rules, rule_mode, rule_weight)
         self.settings = {"fusion": fusion, "dim": dim, "layers": layers, "dropout": dropout, **options}
@@ -138,6 +140,8 @@ class FusionModel(nn.Module):
         scores = self.readout(fused)
         if self.refine is None:
             return Output(scores / self.temperature, fused), graph
+        if scores.isnan().any():  # which fit tells better than rules could
+            return Output(scores, fused, scores), graph
         return Output(self.refine(scores) / self.temperature, fused, scores / self.temperature), graph
 
     def collate(self, samples: Sequence[Sample], max_edges: int | None = None) -> Batch:

@@ -103,35 +103,53 @@ class Explanation:
         return "\n".join([*lines, *([f"  and {more:,} more that hold, further from being broken"] if more else [])])
 
 
-def explain(rules: RuleSet, logits: Tensor, graph: Facts | None) -> Explanation:
-    """As :meth:`graphfuse.rules.RuleSet.explain`."""
+def explain(
+    rules: RuleSet, logits: Tensor, graph: Facts | None, raw: Tensor | None = None, answer: Tensor | None = None
+) -> Explanation:
+    """As :meth:`graphfuse.rules.RuleSet.explain`.
+
+    Args:
+        rules: The set.
+        logits: Of one row.
+        graph: What is observed of it.
+        raw: What the scores say by themselves, ``bool [1, L]``; what is above 0 if left out.
+        answer: What is answered, ``bool [1, L]``; ``rules.answer`` if left out.
+    """
     if logits.ndim == 2 and len(logits) != 1:
         raise InputError(f"Logits are {list(logits.shape)}; one row is explained at a time, such as logits[0].")
     logits = logits.detach() if logits.ndim == 2 else logits.detach()[None]
-    answer, given = (
-        rules.answer(logits, graph),
-        rules._exact.beside(logits, graph, rules._exact.seen),
-    )  # [1, L], and with what is measured
-    raw = given > 0
-    answer = torch.cat([answer, raw[:, len(rules.labels) :]], 1)
-    places = (answer != raw)[0].nonzero()[:, 0].tolist()
-    undone = answer.repeat(len(places), 1)  # [F, L]: in each row one change is taken back
-    undone[range(len(places)), places] = raw[0, places]
-    worlds = torch.cat([raw, answer, undone])
-    broken = {place: (~truth(tree, worlds)).tolist() for place, tree in rules._exact.trees.items()}  # [2 + F] each
-    hard = [(rules.rules[place].name, own) for place, own in broken.items() if rules.rules[place].hard]
+    answer = rules.answer(logits, graph) if answer is None else answer
+    given = rules._exact.beside(logits, graph, rules._exact.seen)  # [1, L], and with what is measured
+    measured = given[:, len(rules.labels) :] > 0
+    raw = torch.cat([logits > 0 if raw is None else raw, measured], 1)
+    answer = torch.cat([answer, measured], 1)
+    changed = set((answer != raw)[0].nonzero()[:, 0].tolist())
     row, until = given[0].double().tolist(), monotonic() + rules.budget.seconds
-    flipped = [
-        Flip(rules.labels[place], row[place], row[place] > 0, row[place] <= 0,
-             tuple(name for name, own in hard if own[at])) for at, place in enumerate(places, 2)
-    ]  # fmt: skip
+    because, results = {label: list[str]() for label in changed}, list[RuleResult]()
+    for place, tree in rules._exact.trees.items():
+        rule, (before, after, undone) = rules.rules[place], _broken(tree, raw, answer, changed)
+        results.append(RuleResult(rule.name, rule.hard, before, after, rules._margins.of(tree, row, until)))
+        for label in undone if rule.hard else ():
+            because[label].append(rule.name)
+    flipped = [Flip(rules.labels[at], row[at], bool(raw[0, at]), bool(answer[0, at]), tuple(because[at]))
+               for at in sorted(changed)]  # fmt: skip
     return Explanation(
         tuple(label for label, true in zip(rules.labels, answer[0].tolist()) if true),
         tuple(sorted(flipped, key=lambda each: -abs(each.logit))),
         math.fsum(abs(each.logit) for each in flipped),
-        tuple(RuleResult(rules.rules[place].name, rules.rules[place].hard, own[0], own[1],
-                         rules._margins.of(rules._exact.trees[place], row, until)) for place, own in broken.items()),
-    )  # fmt: skip
+        tuple(results),
+    )
+
+
+def _broken(tree: Tree, raw: Tensor, answer: Tensor, changed: AbstractSet[int]) -> tuple[bool, bool, list[int]]:
+    """Whether the raw scores break a rule, whether the answer does, and which of its labels undone would break it."""
+    labels = sorted(set(labels_in(tree)))
+    own = [label for label in labels if label in changed]
+    worlds = torch.cat([raw[:, labels], answer[:, labels].expand(1 + len(own), -1)])
+    for at, label in enumerate(own, 2):
+        worlds[at, labels.index(label)] = raw[0, label]
+    broken = (~truth(renumbered(tree, {label + 1: at for at, label in enumerate(labels, 1)}), worlds)).tolist()
+    return broken[0], broken[1], [label for label, other in zip(own, broken[2:]) if other]
 
 
 def _cells(rule: RuleResult) -> list[str]:

@@ -106,9 +106,9 @@ class RuleSet:
             InputError: There is no such file or form, it is not UTF-8, labels are needed, or as :meth:`parse`.
         """
         text = text_of(path)
-        if form == "text":
+        read = look_up({"text": None, **FORMS}, form, "form of rules")
+        if read is None:
             return cls.parse(text, labels, relations, features, str(path))
-        read = look_up(FORMS, form, "form of rules")
         if labels is None and form != "hierarchy":
             raise InputError(f"{path}: {form} numbers its labels; give labels, in the order of the logits.")
         known = Vocabulary(labels).groups.get(ALL)
