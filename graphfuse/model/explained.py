@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from graphfuse.core.sample import Batch
 from graphfuse.heads import MultiLabel
 from graphfuse.model.ruled import Ruled
 from graphfuse.rules import Explanation, Label, Rule, RuleWarning, exactly_one
@@ -15,7 +16,7 @@ ONE = "one answer"
 """The rule that a head has beside its own which answers one label."""
 
 
-def explained(head: Ruled, scores: Tensor) -> Explanation:
+def explained(head: Ruled, scores: Tensor, batch: Batch) -> Explanation:
     """As ``RuleSet.explain``. In mode ``exact`` its answer is the head's.
 
     A head that answers one label has one rule more, ``one answer``: exactly one is true. Of its scores, that mean the
@@ -24,16 +25,21 @@ def explained(head: Ruled, scores: Tensor) -> Explanation:
 
     Shape: ``scores [C]``.
 
+    Args:
+        head: Of a model.
+        scores: Of one sample.
+        batch: Of this sample; its name and facts alone are looked at.
+
     Raises:
         InputError: As ``RuleSet.explain``.
     """
-    rules = head.rules
+    rules, facts = head.rules, head.asked.facts(batch)
     if isinstance(head.head, MultiLabel):
-        return rules.explain(scores)
+        return rules.explain(scores, facts)
     name = ONE
     while any(rule.name == name for rule in rules.rules):
         name += "*"
     with warnings.catch_warnings(action="ignore", category=RuleWarning):  # what others say too is no matter here
         rules = replace(rules, rules=(*rules.rules, Rule(name, exactly_one(*map(Label, rules.labels)))))
     scores = scores.double()
-    return rules.explain(scores - scores.topk(min(2, len(scores))).values.mean())
+    return rules.explain(scores - scores.topk(min(2, len(scores))).values.mean(), facts)
