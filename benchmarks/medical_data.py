@@ -4,7 +4,7 @@ SLAKE (Liu et al. 2021, CC BY 4.0): ``train|validate|test.jsonl.gz`` and ``image
 about 642 pictures, each language with picture splits of its own. VQA-RAD (Lau et al. 2018, CC0 1.0):
 ``train|test.jsonl`` and ``images/``; 3,064 and 451 questions about 315 pictures, without a validation split.
 
-Columns: ``id, question, image, answer, split`` and, to slice results only, ``closed`` and for SLAKE ``base``. Answers
+Columns: ``id, question, image, answer, split`` and, to slice results only, ``closed`` and for SLAKE ``base``; for rules alone, facts of SLAKE's English questions. Answers
 are in lower case and trimmed; nothing else is changed, and test answers that training never sees stay.
 """
 
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks import slake_facts
 from graphfuse.core.errors import InputError
 
 Row = dict[str, str]
@@ -31,6 +32,7 @@ SHARE, SEED = 0.15, 0  # of VQA-RAD's training rows that validate, and of the dr
 def slake(folder: str | Path, language: str = "en") -> list[Row]:
     """SLAKE in one language, splits as published; ``base`` is ``kvqa`` where the knowledge graph is asked.
 
+    In English with the facts that rules ask for, ``asks``, ``system``, ``shows`` and ``region``, where they apply.
     One English training row without an answer is left out.
 
     Raises:
@@ -39,6 +41,7 @@ def slake(folder: str | Path, language: str = "en") -> list[Row]:
     _known("language", language, LANGUAGES)
     return [
         _row(record, f"slake-{record['qid']}", split) | {"base": record["base_type"]}
+        | (slake_facts.facts(record["question"], record["location"]) if language == "en" else {})
         for name, split in SPLITS.items()
         for record in _read(Path(folder) / f"{name}.jsonl.gz")
         if record["lang"] == language and record["answer"].strip()

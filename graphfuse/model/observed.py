@@ -148,9 +148,7 @@ class Asked:
 
 def measured(says: Expression) -> Iterator[Measured]:
     """What an expression over one variable compares, as of the row itself."""
-    return (
-        found for atom in says.atoms() if isinstance(atom, Measured) and isinstance(found := of_row(atom), Measured)
-    )
+    return (atom for atom in map(of_row, says.atoms()) if isinstance(atom, Measured))
 
 
 def _repeated(facts: Facts, row: int, times: int) -> Facts:

@@ -96,7 +96,7 @@ def labelled(head: Ruled, known: Iterable[tuple[str, Any, Mapping[str, float | s
 
 
 def check_labels(head: Any, splits: Mapping[str, Sequence[Sample]], allow: bool) -> None:
-    """Warns of rules that never fire and facts that lack in the first split, and stops at labels that break a hard rule.
+    """Warns of rules that never fire and facts that lack in the first split; stops at labels that break a hard rule.
 
     Args:
         head: Of a model; one without rules is not looked at.
@@ -118,9 +118,7 @@ def check_labels(head: Any, splits: Mapping[str, Sequence[Sample]], allow: bool)
         if silent and not place:
             warnings.warn(f"{silent}.", RuleWarning, stacklevel=3)
         for fact in () if place else found.lacking:
-            warnings.warn(
-                f"Rules ask for a fact that none of the {what} samples has: {fact}", RuleWarning, stacklevel=3
-            )
+            warnings.warn(f"No {what} sample has a fact that rules ask for: {fact}", RuleWarning, stacklevel=3)
 
 
 def _meaning(head: Ruled) -> str:
@@ -144,7 +142,7 @@ def _every(target: Any) -> tuple[Any, ...]:
 
 
 def _left_sides(head: Ruled) -> dict[str, Tree]:
-    """Of rules that say "if" what is asked, over labels and what is measured; of ``a -> (b -> c)`` both ``a`` and ``b``."""
+    """Of rules that say "if" the left side, over labels and comparisons; of ``a -> (b -> c)`` both ``a`` and ``b``."""
     place: dict[Atom, int] = {Label(name): at for at, name in enumerate(head.labels)}
     place |= {atom: at for at, atom in enumerate(head.asked.atoms, len(place))}
     found = {}

@@ -128,7 +128,7 @@ class Ruled:
         return self.head.build(dim, schema)
 
     def check(self, samples: Iterable[Sample]) -> None:
-        """As the head's, and whether facts suit the rules; labels against them :mod:`graphfuse.model.rule_labels` does."""
+        """As the head's, and of facts; whether labels break rules :mod:`graphfuse.model.rule_labels` says."""
         if not self.asked.sorts:
             self.head.check(samples)
             return
@@ -207,8 +207,8 @@ class Ruled:
         atoms, where = list(rule.says.atoms()), f"{self.rules.source or 'Rules'}: rule {rule.name!r}"
         alone = all(isinstance(atom, Label | Measured) for atom in atoms) and not isinstance(rule.says, Exists)
         if not alone or len({variable for atom in atoms for variable in atom.variables}) > 1:
-            raise InputError(f"{where} speaks of several things or of how they are related, and a model answers samples "
-                             "one by one; use it beside the model, by rules.loss or rules.refine.")  # fmt: skip
+            raise InputError(f"{where} speaks of several things or of how they are related, and a model answers "
+                             "samples one by one; use it beside the model, by rules.loss or rules.refine.")  # fmt: skip
         if rule.weight is None and self.mode == "loss":
             raise InputError(f"{where}: its weight is to be learned, which rule_mode 'refine' does; for 'loss' give it "
                              "a number.")  # fmt: skip

@@ -44,7 +44,7 @@ def predict(folder: str | Path, table: str | Path, out: Path) -> list[Answer]:
     nodes, encoders = reopen(told, dict(model.encoders.items()))  # type: ignore[arg-type]
     facts = sorts_of(model.head)
     rows = load_rows(_read(table), nodes, told["rows"].get("id"), facts)
-    samples = samples_of(rows, nodes, encoders, table.parent, facts=facts)
+    samples = samples_of(rows, nodes, encoders, table.parent, asked=facts)
     _say_unseen(table, rows, encoders)
     answers = model.predict(samples)
     write_answers(answers, out, told["target"]["column"], told["target"].get("separator", ";"))
@@ -73,7 +73,7 @@ def explain(folder: str | Path, table: str | Path, name: str) -> tuple[Explanati
     named = {row.name: row for row in rows}
     if name not in named:
         raise InputError(f"{table}: no row is called {name!r}.{did_you_mean(name, named)}")
-    sample = samples_of([named[name]], nodes, encoders, Path(table).parent, facts=facts)
+    sample = samples_of([named[name]], nodes, encoders, Path(table).parent, asked=facts)
     batch = model.collate(sample)
     with model.answering():
         scores = model(batch.to(model.device)).scores[0]

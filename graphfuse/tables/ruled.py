@@ -1,4 +1,4 @@
-"""Rules over the labels and facts of a table, as a spec names them: joined with a head, and held against its targets."""
+"""Rules over labels and facts of a table, as a spec names them: joined with a head, and held against its targets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
+from graphfuse.core.sample import Sample
 from graphfuse.tables.data import Data
 from graphfuse.tables.facts import looked_up, sorts_of
 from graphfuse.tables.spec import Spec
@@ -40,21 +41,24 @@ def ruled(spec: Spec, head: Any) -> tuple[Any, list[str]]:
 def held_against(spec: Spec, data: Data) -> tuple[list[str], list[str]]:
     """What of the spec's rules would stop training on a table, and what may mislead.
 
-    Facts that rules cannot compare would stop it. Labels of training and validation rows that break a hard rule would stop it, unless they are allowed; of test rows,
-    rules that say nothing new and rules that no training row gives a case of are only told.
+    Facts that rules cannot compare, or that leave no answer, would stop it, and labels of training and validation rows
+    that break a hard rule, unless they are allowed. Of those of test rows, of rules that say nothing new and of rules
+    that no training row gives a case of is only told.
     """
     from graphfuse.heads import HEADS
     from graphfuse.model.rule_labels import labelled
 
-    problems = list[str]()
     if spec.rules is None or len(data.labels) < 2:
-        return problems, []
+        return [], []
     try:
         head, told = ruled(spec, HEADS[spec.target.task](data.labels))
     except InputError as error:
         return [str(error)], []
-    facts, wrong = looked_up(data.rows, sorts_of(head))
-    problems += wrong
+    facts, problems = looked_up(data.rows, sorts_of(head))
+    try:
+        head.check(Sample(row.place, {}, target=(), facts=own) for row, own in zip(data.rows, facts))
+    except InputError as error:
+        problems.append(str(error))
     where, known = f"{spec.path}: [rules]", set(data.labels)
     for name, part in data.splits.items():
         rows = [i for i in part if data.targets[i] is not None and known.issuperset(_every(data.targets[i]))]
@@ -66,9 +70,7 @@ def held_against(spec: Spec, data: Data) -> tuple[list[str], list[str]]:
         if name == "train" and (silent := found.silent("training rows")):
             told.append(f"{where} {silent}.")
         if name == "train":
-            told += [
-                f"{where} rules ask for a column that is empty in all training rows: {fact}" for fact in found.lacking
-            ]
+            told += [f"{where} rules ask for a column that no training row fills: {fact}" for fact in found.lacking]
     return problems, told
 
 

@@ -49,7 +49,7 @@ def encoders_of(spec: Spec, data: Data) -> dict[str, Encoder]:
 
 
 def samples_of(rows: Sequence[Row], nodes: Sequence[Node], encoders: Mapping[str, Encoder], folder: Path,
-               targets: Sequence[Any] | None = None, facts: Mapping[str, type] = MappingProxyType({})
+               targets: Sequence[Any] | None = None, asked: Mapping[str, type] = MappingProxyType({})
                ) -> list[Sample]:  # fmt: skip
     """One sample a row, named by its id; a kind whose cells are lacking is absent from it.
 
@@ -61,7 +61,7 @@ def samples_of(rows: Sequence[Row], nodes: Sequence[Node], encoders: Mapping[str
         encoders: kind -> encoder.
         folder: The table's, from which paths in cells start.
         targets: One a row, if there are any.
-        facts: Columns that rules ask for, as ``sorts_of`` gives them.
+        asked: Columns that rules ask for, as ``sorts_of`` gives them.
 
     Raises:
         InputError: A cell cannot be read; names row and column. That files exist is checked before anything is read.
@@ -69,18 +69,16 @@ def samples_of(rows: Sequence[Row], nodes: Sequence[Node], encoders: Mapping[str
     folder = Path(folder)
     if problem := next(path_problems(rows, nodes, folder), None):
         raise InputError(problem)
-    known = facts_of(rows, facts)
+    known = facts_of(rows, asked)
     features = {node.kind: _features(rows, node, encoders[node.kind], folder) for node in nodes}
     for i, row in enumerate(rows):
         if not any(len(own[i]) for own in features.values()):
             raise InputError(f"{row.place}: no encoder finds anything in it, neither a word nor a number, picture or "
                              "array; fill a cell, or drop the row.")  # fmt: skip
-    answers = [None] * len(rows) if targets is None else targets
+    every = zip(rows, [None] * len(rows) if targets is None else targets, known, strict=True)
     return [
-        Sample(
-            row.name, {kind: own[i] for kind, own in features.items() if len(own[i])}, target=target, facts=own_facts
-        )
-        for i, (row, target, own_facts) in enumerate(zip(rows, answers, known, strict=True))
+        Sample(row.name, {kind: own[i] for kind, own in features.items() if len(own[i])}, target=target, facts=facts)
+        for i, (row, target, facts) in enumerate(every)
     ]
 
 
