@@ -2,8 +2,8 @@
 
 Each share of the training and validation rows is drawn once, a smaller one inside a larger; the test is whole. Rules
 are used in training (``loss``, ``refine``, ``exact``), or on the answers of the model that was trained without them
-(``none, exact at test``; ``.. of words``: only the rules that ask nothing of the picture). Fusion and budget are those of
-the spec, with more epochs for fewer rows, which nothing was tuned for.
+(``none, exact at test``; ``.. of words ..``: only those that ask nothing of the picture). Fusion and budget are those
+of the spec, with more epochs for fewer rows, which were tuned on nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks import tables
 from benchmarks.rows import row
+from benchmarks.slake_facts import FACTS
 from benchmarks.table_files import write_table
 from graphfuse.core.files import write_text
 from graphfuse.model import FusionModel, Ruled
@@ -33,7 +34,7 @@ from graphfuse.training.told import METRICS
 
 RULES = tables.SPECS / "slake_en.rules"
 SHARES, EPOCHS = (1.0, 0.1, 0.05, 0.25, 0.5), 15
-SECTION = '\n[rules]\nfile = "slake_en.rules"\nfacts = ["asks", "system", "shows", "region"]\n'
+SECTION = f'\n[rules]\nfile = "{RULES.name}"\nfacts = {json.dumps(FACTS)}\n'
 AFTER, WORDS = "none, exact at test", "none, exact of words at test"
 Rows = list[dict[str, Any]]
 

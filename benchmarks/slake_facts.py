@@ -1,16 +1,18 @@
-"""Facts of SLAKE's English questions and pictures that are known when a question is asked, for ``specs/slake_en.rules``.
+"""Facts of SLAKE's English questions and pictures that are known when one is asked, for ``specs/slake_en.rules``.
 
 Of the question by its own words, never by the set's annotation ``content_type``, which a user would not have: ``asks``
 (the kind of answer that is asked for), ``system`` (an organ system that it names) and ``shows`` (the organ of which it
 asks whether the picture shows it). Of the picture ``region``, the part of the body that was examined: the set gives it
-as ``location``, and in a clinic it stands in the header of the file (DICOM ``BodyPartExamined``). No fact is made from an
-answer; words were chosen on training questions alone.
+as ``location``, and in a clinic it stands in the header of the file (DICOM ``BodyPartExamined``). Some questions ask
+for that part, so a rule with ``region`` knows more than models that see the picture alone; no rule names the part by
+it, but parts far from it are left out. No fact is made from an answer; words were chosen on training questions alone.
 """
 
 from __future__ import annotations
 
 import re
 
+FACTS = ("asks", "system", "shows", "region")
 ALONE = ("is", "are", "does", "do", "can", "could", "has", "have", "was", "is/are", "are/is")
 """Words that begin a question which is answered by yes or no, unless it gives a choice: "... or ...?"."""
 KINDS = (
@@ -39,14 +41,16 @@ REGIONS = {
 
 
 def facts(question: str, location: str) -> dict[str, str]:
-    """``asks``, ``system``, ``shows`` and ``region``; what does not apply is absent."""
+    """Each of :data:`FACTS`; empty where it does not apply."""
     words = " ".join(question.lower().split())
-    found = {"asks": _asks(words), "region": REGIONS.get(location.lower(), "")}
-    if system := re.search(SYSTEMS, words):
-        found["system"] = system[1]
+    system = re.search(SYSTEMS, words)
     shown = next((match[1] for form in SHOWS if (match := re.search(form, words))), "")
-    found["shows"] = shown if shown in ("", "eyes") else shown.removesuffix("s")
-    return {name: value for name, value in found.items() if value}
+    return {
+        "asks": _asks(words),
+        "system": system[1] if system else "",
+        "shows": shown if shown == "eyes" else shown.removesuffix("s"),
+        "region": REGIONS.get(location.lower(), ""),
+    }
 
 
 def _asks(words: str) -> str:

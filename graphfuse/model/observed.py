@@ -133,7 +133,7 @@ class Asked:
         return len(rows), self.facts(batch) or Facts()
 
     def _cases(self, batch: Batch) -> Iterator[tuple[tuple[bool, ...], Tensor, Facts | None]]:
-        """Each case that is there, its rows, and the facts of the whole batch."""
+        """Each case that is there, by its first sample; its rows, and the facts of the whole batch."""
         facts = self.facts(batch)
         if not len(batch):
             return
@@ -142,8 +142,8 @@ class Asked:
             return
         seen = torch.stack([facts.measured(atom, len(batch)) for atom in self.atoms], 1)  # [B, A]
         cases, of = seen.unique(dim=0, return_inverse=True)
-        for number, case in enumerate(cases.tolist()):
-            yield tuple(case), (of == number).nonzero()[:, 0], facts
+        for number in dict.fromkeys(of.tolist()):
+            yield tuple(cases[number].tolist()), (of == number).nonzero()[:, 0], facts
 
 
 def measured(says: Expression) -> Iterator[Measured]:
