@@ -4,8 +4,9 @@ SLAKE (Liu et al. 2021, CC BY 4.0): ``train|validate|test.jsonl.gz`` and ``image
 about 642 pictures, each language with picture splits of its own. VQA-RAD (Lau et al. 2018, CC0 1.0):
 ``train|test.jsonl`` and ``images/``; 3,064 and 451 questions about 315 pictures, without a validation split.
 
-Columns: ``id, question, image, answer, split`` and, to slice results only, ``closed`` and for SLAKE ``base``. Answers
-are in lower case and trimmed; nothing else is changed, and test answers that training never sees stay.
+Columns: ``id, question, image, answer, split`` and, to slice results only, ``closed`` and for SLAKE ``base``; for rules
+alone, the facts of SLAKE's English questions. Answers are in lower case and trimmed; nothing else is changed, and test
+answers that training never sees stay.
 """
 
 import gzip
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks import slake_facts
 from graphfuse.core.errors import InputError
 
 Row = dict[str, str]
@@ -31,6 +33,7 @@ SHARE, SEED = 0.15, 0  # of VQA-RAD's training rows that validate, and of the dr
 def slake(folder: str | Path, language: str = "en") -> list[Row]:
     """SLAKE in one language, splits as published; ``base`` is ``kvqa`` where the knowledge graph is asked.
 
+    In English with the facts that rules ask for, of :mod:`benchmarks.slake_facts`, empty where they do not apply.
     One English training row without an answer is left out.
 
     Raises:
@@ -38,7 +41,9 @@ def slake(folder: str | Path, language: str = "en") -> list[Row]:
     """
     _known("language", language, LANGUAGES)
     return [
-        _row(record, f"slake-{record['qid']}", split) | {"base": record["base_type"]}
+        _row(record, f"slake-{record['qid']}", split)
+        | {"base": record["base_type"]}
+        | (slake_facts.facts(record["question"], record["location"]) if language == "en" else {})
         for name, split in SPLITS.items()
         for record in _read(Path(folder) / f"{name}.jsonl.gz")
         if record["lang"] == language and record["answer"].strip()

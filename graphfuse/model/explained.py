@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from graphfuse.core.errors import InputError
+from graphfuse.core.sample import Batch
 from graphfuse.heads import MultiLabel
 from graphfuse.model.ruled import Ruled
 from graphfuse.rules import Explanation, Label, Rule, RuleWarning, exactly_one
@@ -18,7 +19,7 @@ ONE = "one answer"
 """The rule that a head has beside its own which answers one label."""
 
 
-def explained(head: Ruled, scores: Tensor) -> Explanation:
+def explained(head: Ruled, scores: Tensor, batch: Batch) -> Explanation:
     """As ``RuleSet.explain``. In mode ``exact`` its answer is the head's.
 
     A head that answers one label has one rule more, ``one answer``: exactly one is true. Of its scores, that mean the
@@ -27,12 +28,17 @@ def explained(head: Ruled, scores: Tensor) -> Explanation:
 
     Shape: ``scores [C]``.
 
+    Args:
+        head: Of a model.
+        scores: Of one sample.
+        batch: Of this sample; its name and facts alone are looked at.
+
     Raises:
         InputError: As ``RuleSet.explain``.
     """
-    rules = head.rules
+    rules, facts = head.rules, head.asked.facts(batch)
     if isinstance(head.head, MultiLabel):
-        return rules.explain(scores)
+        return rules.explain(scores, facts)
     name = ONE
     while any(rule.name == name for rule in rules.rules):
         name += "*"
@@ -44,5 +50,5 @@ def explained(head: Ruled, scores: Tensor) -> Explanation:
     scores = scores.double()
     first = torch.zeros(1, len(scores), dtype=torch.bool)
     first[0, scores.argmax()] = True
-    said = head.chosen(scores[None]) if head.mode == "exact" else None
-    return explain(rules, scores - scores.topk(min(2, len(scores))).values.mean(), None, first, said)
+    said = head.chosen(scores[None], batch) if head.mode == "exact" else None
+    return explain(rules, scores - scores.topk(min(2, len(scores))).values.mean(), facts, first, said)

@@ -53,6 +53,7 @@ class FusionModel(nn.Module):
         dim: Width of the node states.
         layers: Of the fusion.
         rules: Over the labels of the head, ``Classify`` or ``MultiLabel``: a ``gf.RuleSet``, or the path of a file.
+            They may ask for facts of a sample, as in ``forall x. temp(x) >= 39 -> fever(x)``.
         rule_mode: ``"exact"``: no answer breaks a hard rule, and training conditions outputs on them. ``"loss"``: what
             rules cost by themselves, soft ones too, is added to the loss; answers may break them. ``"refine"``: scores
             are pushed towards all rules, by weights of which some may be learned; answers may still break them.
@@ -142,7 +143,8 @@ class FusionModel(nn.Module):
             return Output(scores / self.temperature, fused), graph
         if scores.isnan().any():  # which fit tells better than rules could
             return Output(scores, fused, scores), graph
-        return Output(self.refine(scores) / self.temperature, fused, scores / self.temperature), graph
+        facts = self.head.asked.facts(batch)
+        return Output(self.refine(scores, facts) / self.temperature, fused, scores / self.temperature), graph
 
     def collate(self, samples: Sequence[Sample], max_edges: int | None = None) -> Batch:
         """A batch of this model's schema; names the sample where one does not fit it."""

@@ -1,24 +1,27 @@
-"""Labels against the rules that a model is to keep: which samples break one, and which rules say nothing of any."""
+"""Labels and facts against the rules that a model is to keep: which samples break one, and which rules say nothing."""
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
-from graphfuse.core.sample import Sample
+from graphfuse.core.sample import Batch, Sample
 from graphfuse.heads import MultiLabel
 from graphfuse.model.ruled import Ruled
-from graphfuse.rules import And, ForAll, Implies, Not, RuleSet, RuleWarning
-from graphfuse.rules.atoms import of_row
+from graphfuse.rules import And, Facts, ForAll, Implies, Label, RuleWarning
+from graphfuse.rules.atoms import Atom, of_row
 from graphfuse.rules.expression import Expression
+from graphfuse.rules.normal import Tree, tree_of
+from graphfuse.rules.truth import truth
 
 LISTED, AT_ONCE = 5, 4096
 
@@ -32,11 +35,13 @@ class Labelled:
         broken: Sample and hard rule, for each that its labels break. Of a sample that has several right answers none
             of which is allowed, those that the first breaks.
         fires: Rule that says "if" -> how many samples its left side is true for.
+        lacking: What is wrong with each fact that rules ask for and no sample has.
     """
 
     samples: int
     broken: tuple[tuple[str, str], ...]
     fires: Mapping[str, int]
+    lacking: tuple[str, ...] = ()
 
     def said(self, what: str) -> str:
         """Which samples break which rules, in words; empty if none does."""
@@ -62,31 +67,36 @@ class Labelled:
                 f"0 of {self.samples} {what}: {listed}")  # fmt: skip
 
 
-def labelled(head: Ruled, names: Iterable[str], targets: Iterable[Any]) -> Labelled:
-    """Looks at the labels of samples, targets as the head takes them."""
-    rules, samples, broken = head.rules.rules, 0, list[tuple[str, str]]()
-    asked = _asked(head.rules)
-    fires = dict.fromkeys([rule.name for rule in asked.rules], 0)
-    hard = [rule.name for rule in rules if rule.hard]
-    pairs = zip(names, targets)
-    while part := list(islice(pairs, AT_ONCE)):
-        owner, answers = _answers(head, [target for _, target in part])
+def labelled(head: Ruled, known: Iterable[tuple[str, Any, Mapping[str, float | str]]]) -> Labelled:
+    """Looks at the names, labels and facts of samples, labels as targets of the head."""
+    samples, broken, seen = 0, list[tuple[str, str]](), set[str]()
+    sides = _left_sides(head)
+    fires = dict.fromkeys(sides, 0)
+    hard = [rule.name for rule in head.rules.rules if rule.hard]
+    each_known = iter(known)
+    while part := list(islice(each_known, AT_ONCE)):
+        owner, answers = _answers(head, [target for _, target, _ in part])
         samples += len(set(owner))
-        for name, true in zip(fires, asked.violations(answers).unbind(1)):
-            fires[name] += len({owner[row] for row in true.nonzero()[:, 0].tolist()})
-        good = head.rules.holds(answers).tolist()
+        seen.update(name for *_, own in part for name in own)
+        facts = _facts(head, part, owner)
+        columns = torch.cat([answers, _measured(head, facts, len(owner))], 1)
+        for name, tree in sides.items():
+            fires[name] += len({owner[row] for row in truth(tree, columns).nonzero()[:, 0].tolist()})
+        good = head.rules.holds(answers, facts).tolist()
         fine = {own for own, each in zip(owner, good) if each}
         bad = dict[int, int]()  # sample -> its first row
         for row, own in enumerate(owner):
             if own not in fine:
                 bad.setdefault(own, row)
-        which = head.rules.violations(answers[list(bad.values())])[:, head.hard].tolist()
+        which = head.rules.violations(answers[list(bad.values())], _facts(head, part, list(bad)))[:, head.hard].tolist()
         broken += [(part[own][0], rule) for own, row in zip(bad, which) for rule, each in zip(hard, row) if each]
-    return Labelled(samples, tuple(broken), fires)
+    lacking = tuple(f"{name!r}.{did_you_mean(name, sorted(seen)) if seen else ''}" for name in head.asked.sorts
+                    if name not in seen)  # fmt: skip
+    return Labelled(samples, tuple(broken), fires, lacking)
 
 
 def check_labels(head: Any, splits: Mapping[str, Sequence[Sample]], allow: bool) -> None:
-    """Warns of rules that never fire in the first split, and of labels that break a hard rule or stops there.
+    """Warns of rules that never fire and facts that lack in the first split; stops at labels that break a hard rule.
 
     Args:
         head: Of a model; one without rules is not looked at.
@@ -99,7 +109,7 @@ def check_labels(head: Any, splits: Mapping[str, Sequence[Sample]], allow: bool)
     if not isinstance(head, Ruled):
         return
     for place, (what, samples) in enumerate(splits.items()):
-        found = labelled(head, (s.name for s in samples), (s.target for s in samples))
+        found = labelled(head, ((s.name, s.target, s.facts) for s in samples))
         wrong, silent = found.said(f"{what} samples"), found.silent(f"{what} samples")
         if wrong and not allow:
             raise InputError(f"{wrong}; mend the labels or make the rules soft, or give allow_broken_labels=True.")
@@ -107,6 +117,8 @@ def check_labels(head: Any, splits: Mapping[str, Sequence[Sample]], allow: bool)
             warnings.warn(f"{wrong}; {_meaning(head)}.", RuleWarning, stacklevel=3)
         if silent and not place:
             warnings.warn(f"{silent}.", RuleWarning, stacklevel=3)
+        for fact in () if place else found.lacking:
+            warnings.warn(f"No {what} sample has a fact that rules ask for: {fact}", RuleWarning, stacklevel=3)
 
 
 def _meaning(head: Ruled) -> str:
@@ -129,15 +141,28 @@ def _every(target: Any) -> tuple[Any, ...]:
     return target if isinstance(target, tuple) else (target,)
 
 
-def _asked(rules: RuleSet) -> RuleSet:
-    """Of rules that say "if", that their left side is false; of ``a -> (b -> c)`` that is both ``a`` and ``b``."""
-    found = []
-    for rule in rules.rules:
+def _left_sides(head: Ruled) -> dict[str, Tree]:
+    """Of rules that say "if" the left side, over labels and comparisons; of ``a -> (b -> c)`` both ``a`` and ``b``."""
+    place: dict[Atom, int] = {Label(name): at for at, name in enumerate(head.labels)}
+    place |= {atom: at for at, atom in enumerate(head.asked.atoms, len(place))}
+    found = {}
+    for rule in head.rules.rules:
         says, sides = rule.says.of if isinstance(rule.says, ForAll) else rule.says, list[Expression]()
         while isinstance(says, Implies):
             sides.append(says.left.each(of_row))
             says = says.right
         if sides:
-            found.append(replace(rule, says=Not(And(tuple(sides))), hard=False, weight=1.0))
-    with warnings.catch_warnings(action="ignore", category=RuleWarning):  # a left side may be one that never holds
-        return RuleSet(rules.labels, tuple(found))
+            found[rule.name] = tree_of(And(tuple(sides)), place)
+    return found
+
+
+def _facts(head: Ruled, known: Sequence[tuple[str, Any, Mapping[str, Any]]], of: Sequence[int]) -> Facts | None:
+    """The facts of some samples, as rules take them."""
+    named = tuple(known[own][0] for own in of)
+    return head.asked.facts(Batch(named, {}, {}, facts=tuple(known[own][2] for own in of)))
+
+
+def _measured(head: Ruled, facts: Facts | None, rows: int) -> Tensor:
+    """Which comparisons are true, ``bool [n, A]``."""
+    seen = [] if facts is None else [facts.measured(atom, rows) for atom in head.asked.atoms]
+    return torch.stack(seen, 1) if seen else torch.empty(rows, 0, dtype=torch.bool)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,8 @@ from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.heads import Classify, MultiLabel
 from graphfuse.model.given import OneGiven, SeveralGiven, chosen
-from graphfuse.rules import Exists, Label, Rule, RuleSet, RuleWarning
+from graphfuse.model.observed import Asked
+from graphfuse.rules import Exists, Label, Measured, Rule, RuleSet, RuleWarning
 from graphfuse.rules.language import parse
 from graphfuse.rules.vocabulary import Vocabulary
 
@@ -33,6 +35,7 @@ BROKEN_BEFORE, BROKEN = "rules_broken_before", "rules_broken"
 class Ruled:
     """``Classify`` or ``MultiLabel`` with rules over its labels; has all that a head has, in the same meaning.
 
+    Rules may ask for facts of a sample (``Sample.facts``): what it lacks satisfies no comparison but ``!=``.
     Mode ``exact`` conditions outputs on the hard rules (:mod:`graphfuse.model.given`): no answer breaks one. Mode
     ``loss`` adds ``weight`` times what each rule costs by itself, soft ones too, and answers as without rules. Mode
     ``refine`` is given scores that rules have pushed, soft ones too, by :class:`graphfuse.rules.Refine` in the model.
@@ -44,8 +47,9 @@ class Ruled:
         weight: Of the rules beside the head's own loss, in mode ``loss``.
 
     Raises:
-        InputError: The head has no labels that rules could speak of, the rules speak of others or of what is observed,
-            there is no such mode, or rules do not suit it.
+        InputError: The head has no labels that rules could speak of, the rules speak of others or of several things,
+            there is no such mode, or rules do not suit it. Each method that is given a batch: a sample's facts are of
+            another sort than rules compare them with, or leave it no answer; names the sample.
     """
 
     head: Classify | MultiLabel
@@ -56,8 +60,8 @@ class Ruled:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise InputError(f"There is no rule_mode {self.mode!r}.{did_you_mean(self.mode, MODES)}")
-        if not 0 < self.weight < math.inf:
-            raise InputError(f"rule_weight is {self.weight}; it must be above 0.")
+        if isinstance(self.weight, bool) or not isinstance(self.weight, Real) or not 0 < self.weight < math.inf:
+            raise InputError(f"rule_weight is {self.weight!r}; it must be a number above 0.")
         if self.weight != 1 and self.mode != "loss":
             raise InputError(f"rule_weight is {self.weight}, but it is of rule_mode 'loss' only; leave it out.")
         if self.mode == "exact" and not self.hard.any():
@@ -65,9 +69,18 @@ class Ruled:
                              "take rule_mode='loss'.")  # fmt: skip
         for rule in self.rules.rules:
             self._check_rule(rule)
+        if self.mode == "exact" and isinstance(self.head, MultiLabel):
+            try:
+                self.rules.check_totals()
+            except InputError as error:
+                raise InputError("rule_mode 'exact' needs totals, which are beyond the budget; give the rules a larger "
+                                 f"one, or take rule_mode='loss'. {error}") from error  # fmt: skip
         if self.mode == "refine":
-            self.rules.refine(torch.zeros(1, len(self.labels)), weights=torch.ones(len(self.rules.rules)))
-        _ = self._base, self._single
+            rows, facts = self.asked.rehearsed()
+            self.rules.refine(torch.zeros(rows, len(self.labels)), facts, torch.ones(len(self.rules.rules)))
+        _ = self._base
+        if self.mode == "loss" and not self.asked.sorts and not isinstance(self.head, MultiLabel):
+            self._check_alone(Batch(("",), {}, {}))
 
     @classmethod
     def of(cls, head: Any, rules: RuleSet | str | Path, mode: str = "exact", weight: float = 1.0) -> Ruled:
@@ -104,6 +117,11 @@ class Ruled:
         return {**self.head.metrics, **(own if self.hard.any() else {})}
 
     @cached_property
+    def asked(self) -> Asked:
+        """What the rules ask of facts."""
+        return Asked(self.rules)
+
+    @cached_property
     def hard(self) -> Tensor:
         """Which rules are, ``bool [R]``."""
         return torch.tensor([rule.hard for rule in self.rules.rules], dtype=torch.bool)
@@ -117,15 +135,35 @@ class Ruled:
         return self.head.build(dim, schema)
 
     def check(self, samples: Iterable[Sample]) -> None:
-        """As the head's; whether labels break rules :mod:`graphfuse.model.rule_labels` says."""
-        self.head.check(samples)
+        """As the head's, and of facts; whether labels break rules :mod:`graphfuse.model.rule_labels` says."""
+        if not self.asked.sorts:
+            self.head.check(samples)
+            return
+        names, facts = list[str](), list[Mapping[str, float | str]]()
+
+        def noted() -> Iterator[Sample]:
+            for sample in samples:
+                names.append(sample.name)
+                facts.append(sample.facts)
+                yield sample
+
+        self.head.check(noted())
+        batch = Batch(tuple(names), {}, {}, facts=tuple(facts))
+        if isinstance(self._base, OneGiven):
+            self._base.allowed(batch)
+        elif isinstance(self._base, SeveralGiven):
+            self.asked.check_possible(batch)
+        elif self.mode == "loss" and isinstance(self.head, Classify):
+            self._check_alone(batch)
+        else:
+            self.asked.facts(batch)
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
         """As the mode says, ``[]``; scores that are NaN give NaN, as by the head alone, and no error of the rules."""
         if scores.isnan().any():
             return self.head.loss(scores, batch)
         own = self._base.loss(scores, batch)
-        return own + self.weight * self._cost(scores) if self.mode == "loss" else own
+        return own + self.weight * self._cost(scores, batch) if self.mode == "loss" else own
 
     def log_loss(self, scores: Tensor, batch: Batch) -> Tensor:
         """As the head's, given the rules in mode ``exact``."""
@@ -147,19 +185,24 @@ class Ruled:
         """As the head's; confidence is the probability given the rules in mode ``exact``."""
         return self._base.answers(scores, batch)
 
-    def broken(self, scores: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def chosen(self, scores: Tensor, batch: Batch) -> Tensor:
+        """What is answered, ``[B, L] -> bool [B, L]``."""
+        base = self._base
+        return base.chosen(scores, batch) if isinstance(base, SeveralGiven | OneGiven) else chosen(base, scores)
+
+    def broken(self, scores: Tensor, batch: Batch, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Which rules each sample's answer would break without rules, and which it breaks: ``bool [B, R]`` each.
 
         Args:
             scores: Of the model.
+            batch: Whose; its names and facts alone are looked at.
             before: Those before rules refined them; ``scores`` if left out.
         """
-        base = self._base
-        said = base.chosen(scores) if isinstance(base, SeveralGiven | OneGiven) else chosen(base, scores)
-        after = self.rules.violations(said)
-        if base is self.head and before is None:
+        facts = self.asked.facts(batch)
+        after = self.rules.violations(self.chosen(scores, batch), facts)
+        if self._base is self.head and before is None:
             return after, after
-        return self.rules.violations(chosen(self.head, scores if before is None else before)), after
+        return self.rules.violations(chosen(self.head, scores if before is None else before), facts), after
 
     @cached_property
     def _base(self) -> Classify | MultiLabel | SeveralGiven | OneGiven:
@@ -167,39 +210,43 @@ class Ruled:
         if self.mode != "exact":
             return self.head
         return (
-            OneGiven(self.head, self.rules) if isinstance(self.head, Classify) else SeveralGiven(self.head, self.rules)
+            OneGiven(self.head, self.asked) if isinstance(self.head, Classify) else SeveralGiven(self.head, self.asked)
         )
 
-    @cached_property
-    def _single(self) -> tuple[Tensor, Tensor]:
-        """Of ``Classify`` in mode ``loss``: the rules that each label satisfies alone, ``bool [C, R]``, and weights."""
-        if self.mode != "loss" or isinstance(self.head, MultiLabel):
-            return torch.empty(0, 0), torch.empty(0)
-        satisfies = ~self.rules.violations(torch.eye(len(self.labels), dtype=torch.bool))
-        for rule, some in zip(self.rules.rules, satisfies.any(0).tolist()):
-            if not some:
-                raise InputError(f"{self.rules.source or 'Rules'}: rule {rule.name!r} holds for no label that alone is "
-                                 "true, as Classify answers; leave it out.")  # fmt: skip
-        return satisfies, torch.tensor([1.0 if rule.hard else rule.weight for rule in self.rules.rules])
-
     def _check_rule(self, rule: Rule) -> None:
-        """Raises ``InputError`` where a rule says more than which labels of one sample go together."""
+        """Raises ``InputError`` where a rule says more than which labels and facts of one sample go together."""
         atoms, where = list(rule.says.atoms()), f"{self.rules.source or 'Rules'}: rule {rule.name!r}"
-        alone = all(isinstance(atom, Label) for atom in atoms) and not isinstance(rule.says, Exists)
+        alone = all(isinstance(atom, Label | Measured) for atom in atoms) and not isinstance(rule.says, Exists)
         if not alone or len({variable for atom in atoms for variable in atom.variables}) > 1:
-            raise InputError(f"{where} speaks of several things or of what is observed, which a model has no facts of; "
-                             "use it beside the model, by rules.loss or rules.refine.")  # fmt: skip
+            raise InputError(f"{where} speaks of several things or of how they are related, and a model answers "
+                             "samples one by one; use it beside the model, by rules.loss or rules.refine.")  # fmt: skip
         if rule.weight is None and self.mode == "loss":
             raise InputError(f"{where}: its weight is to be learned, which rule_mode 'refine' does; for 'loss' give it "
                              "a number.")  # fmt: skip
 
-    def _cost(self, scores: Tensor) -> Tensor:
+    def _cost(self, scores: Tensor, batch: Batch) -> Tensor:
         """The rules' loss; of one label a sample, with the probabilities of the softmax."""
         if isinstance(self.head, MultiLabel) or not self.rules.rules:
-            return self.rules.loss(scores)
-        satisfies, weights = (x.to(scores.device) for x in self._single)
-        p = scores.double().softmax(1) @ satisfies.double()  # [B, R]
-        return -(p.clamp(min=LEAST).log() * weights).mean().to(scores.dtype)
+            return self.rules.loss(scores, self.asked.facts(batch))
+        p, cost = scores.double().softmax(1), scores.new_zeros(len(self.rules.rules), dtype=torch.double)
+        said = cost
+        for rows, broken in self._check_alone(batch):
+            own, wrong = p[rows.to(p.device)], broken.to(p.device)
+            says = wrong.any(0)  # what no label breaks is no grounding, as in rules.loss
+            cost = cost - says * (own @ (~wrong).double()).clamp(min=LEAST).log().sum(0)
+            said = said + says * len(rows)
+        weights = cost.new_tensor([1.0 if rule.hard else rule.weight for rule in self.rules.rules])
+        return (weights * cost / said.clamp(min=1)).mean().to(scores.dtype)
+
+    def _check_alone(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """As ``Asked.each_alone``; raises ``InputError`` where a rule holds for no label."""
+        found = list(self.asked.each_alone(batch))
+        for rows, broken in found:
+            if (never := broken.all(0)).any():
+                name = self.rules.rules[int(never.int().argmax())].name
+                raise self.asked.impossible(batch, int(rows[0]), f"rule {name!r} holds for no label that alone is "
+                                            "true, as Classify answers")  # fmt: skip
+        return found
 
 
 def over(rules: RuleSet | str | Path, labels: tuple[str, ...]) -> RuleSet:

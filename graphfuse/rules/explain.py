@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor
 
 from graphfuse.core.errors import InputError
-from graphfuse.rules.compiled import truth
 from graphfuse.rules.expression import quoted
+from graphfuse.rules.normal import Tree, labels_in, renumbered
+from graphfuse.rules.truth import truth
 
 if TYPE_CHECKING:
     from graphfuse.rules.facts import Facts

@@ -303,6 +303,11 @@ class RuleSet:
         """
         return self._exact.allowed()
 
+    def check_totals(self) -> None:
+        """Raises ``InputError`` where ``log_partition`` and ``marginals`` are beyond the budget."""
+        for method in self._exact.compiled.methods:
+            method.models()
+
     @cached_property
     def _margins(self) -> Margins:
         return Margins(len(self.labels) + len(self._exact.seen))

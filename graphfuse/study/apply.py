@@ -18,6 +18,7 @@ from graphfuse.rules import Explanation
 from graphfuse.study.answers import write_answers, writer_of
 from graphfuse.study.measured import labelled, measured
 from graphfuse.tables.data import load_rows
+from graphfuse.tables.facts import sorts_of
 from graphfuse.tables.read import Frame, Row, read_table
 from graphfuse.tables.samples import reopen, samples_of
 
@@ -29,7 +30,7 @@ def predict(folder: str | Path, table: str | Path, out: Path) -> list[Answer]:
 
     Args:
         folder: Of a run.
-        table: With the columns that the run reads; paths in it start from its folder.
+        table: With the columns that the run reads and its rules ask for; paths in it start from its folder.
         out: A ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file.
 
     Raises:
@@ -41,8 +42,9 @@ def predict(folder: str | Path, table: str | Path, out: Path) -> list[Answer]:
         raise InputError(f"--out {out}: is the table itself; choose another name for the answers.")
     model, told = opened(folder)
     nodes, encoders = reopen(told, dict(model.encoders.items()))  # type: ignore[arg-type]
-    rows = load_rows(_read(table), nodes, told["rows"].get("id"))
-    samples = samples_of(rows, nodes, encoders, table.parent)
+    facts = sorts_of(model.head)
+    rows = load_rows(_read(table), nodes, told["rows"].get("id"), facts)
+    samples = samples_of(rows, nodes, encoders, table.parent, asked=facts)
     _say_unseen(table, rows, encoders)
     answers = model.predict(samples)
     write_answers(answers, out, told["target"]["column"], told["target"].get("separator", ";"))
@@ -66,14 +68,16 @@ def explain(folder: str | Path, table: str | Path, name: str) -> tuple[Explanati
             f"{folder}: this model was trained without rules; a section [rules] in the spec gives it some."
         )
     nodes, encoders = reopen(told, dict(model.encoders.items()))  # type: ignore[arg-type]
-    rows = load_rows(_read(Path(table)), nodes, told["rows"].get("id"))
+    facts = sorts_of(model.head)
+    rows = load_rows(_read(Path(table)), nodes, told["rows"].get("id"), facts)
     named = {row.name: row for row in rows}
     if name not in named:
         raise InputError(f"{table}: no row is called {name!r}.{did_you_mean(name, named)}")
-    sample = samples_of([named[name]], nodes, encoders, Path(table).parent)
+    sample = samples_of([named[name]], nodes, encoders, Path(table).parent, asked=facts)
+    batch = model.collate(sample)
     with model.answering():
-        scores = model(model.collate(sample).to(model.device)).scores[0]
-    return explained(model.head, scores.cpu()), model.head.mode
+        scores = model(batch.to(model.device)).scores[0]
+    return explained(model.head, scores.cpu(), batch), model.head.mode
 
 
 def evaluate(folder: str | Path, table: str | Path, split: str | None = None) -> tuple[dict[str, float], int, str]:
@@ -97,7 +101,7 @@ def evaluate(folder: str | Path, table: str | Path, split: str | None = None) ->
     nodes, encoders = reopen(told, dict(model.encoders.items()))  # type: ignore[arg-type]
     frame = _read(Path(table))
     rows, targets, split = labelled(Path(folder), told, frame, nodes, model.head, split)
-    samples = samples_of(rows, nodes, encoders, frame.path.parent, targets)
+    samples = samples_of(rows, nodes, encoders, frame.path.parent, targets, sorts_of(model.head))
     _say_unseen(frame.path, rows, encoders)
     return measured(model, samples).metrics, len(samples), split
 

@@ -17,6 +17,7 @@ from graphfuse.core.sample import Sample
 from graphfuse.heads import MultiLabel
 from graphfuse.model import FusionModel, Ruled, plain
 from graphfuse.tables.data import load_rows, splits_of
+from graphfuse.tables.facts import sorts_of
 from graphfuse.tables.parts import Node
 from graphfuse.tables.read import Frame, Row
 from graphfuse.tables.spec import Spec
@@ -41,7 +42,7 @@ def labelled(folder: Path, told: Mapping[str, Any], frame: Frame, nodes: Sequenc
         if column not in frame.columns and (role == "target" or (column is not None and split not in (None, "all"))):
             raise InputError(f"{frame.path}: there is no {role} column {column!r}."
                              f"{did_you_mean(str(column), frame.columns)}")  # fmt: skip
-    rows = load_rows(frame, nodes, spec.rows.id)
+    rows = load_rows(frame, nodes, spec.rows.id, sorts_of(head))
     parts, problems = _parts(spec, frame, rows, folder)
     split = split or ("test" if parts else "all")
     chosen = list(range(len(rows)))

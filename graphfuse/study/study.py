@@ -16,6 +16,7 @@ from graphfuse.encoders import Encoder, NGrams, Text
 from graphfuse.heads import Classify, MultiLabel, Regress, balanced
 from graphfuse.model import FusionModel
 from graphfuse.tables.data import Data, load
+from graphfuse.tables.facts import sorts_of
 from graphfuse.tables.ruled import ruled
 from graphfuse.tables.samples import encoders_of, samples_of
 from graphfuse.tables.spec import Spec
@@ -52,11 +53,11 @@ class Study:
         for note in data.notes:
             print(note, file=sys.stderr)
         encoders = encoders_of(spec, data)
-        every = samples_of(data.rows, spec.nodes, encoders, data.folder, data.targets)
-        samples = {split: [every[i] for i in data.splits[split]] for split in SPLITS}
-        head, notes = ruled(spec, _head(spec, data, encoders.values(), samples["train"]))
+        head, notes = ruled(spec, _head(spec, data, encoders.values()))
         for note in notes:
             print(note, file=sys.stderr)
+        every = samples_of(data.rows, spec.nodes, encoders, data.folder, data.targets, sorts_of(head))
+        samples = {split: [every[i] for i in data.splits[split]] for split in SPLITS}
         return cls(spec, data, encoders, samples, head)
 
     @property
@@ -103,14 +104,14 @@ class Study:
                 }  # fmt: skip
 
 
-def _head(spec: Spec, data: Data, encoders: Iterable[Encoder], train: Sequence[Sample]) -> Any:
-    target = spec.target
+def _head(spec: Spec, data: Data, encoders: Iterable[Encoder]) -> Any:
+    target, train = spec.target, [data.targets[i] for i in data.splits["train"]]
     if target.task == "regress":
-        values = [float(sample.target) for sample in train]
+        values = list(map(float, train))
         return Regress(fmean(values), pstdev(values) or 1.0)
     if target.task == "multilabel":
         return MultiLabel(data.labels)
-    weights = balanced(data.labels, [s.target for s in train]) if target.class_weights == "balanced" else None
+    weights = balanced(data.labels, train) if target.class_weights == "balanced" else None
     head = Classify(data.labels, weights)
     return replace(head, features=_meanings(encoders, data.labels)) if target.label_text else head
 

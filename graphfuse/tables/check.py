@@ -71,7 +71,8 @@ def check(spec: Spec) -> Findings:
     data = examine(spec)
     filled = {column: sum(bool(items_of(row[column])) for row in data.rows) for column in data.rows[0]}
     splits = {name: len(part) for name, part in data.splits.items()}
-    if any(column not in filled for node in spec.nodes for column in node.columns):
+    facts = spec.rules.facts if spec.rules else ()
+    if any(column not in filled for columns in (facts, *(node.columns for node in spec.nodes)) for column in columns):
         return Findings(str(data.path), splits, filled, {}, data.problems, data.notes)
     looked = look_at(data.rows, data.of("train"), spec.nodes, data.folder)
     broken, told = held_against(spec, data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,19 +64,23 @@ def load(spec: Spec) -> Data:
     return data
 
 
-def load_rows(table: str | Path | Frame, nodes: Sequence[Node], id: str | None = None) -> list[Row]:
+def load_rows(
+    table: str | Path | Frame, nodes: Sequence[Node], id: str | None = None, facts: Collection[str] = ()
+) -> list[Row]:
     """The rows of a table that need have neither target nor split, to predict.
 
     Args:
         table: Its file, or what ``read_table`` gave.
         nodes: The kinds that are read.
         id: The column that names rows where the table has it; else they are named by their number.
+        facts: The columns that rules ask for.
 
     Raises:
         InputError: The first problem, as in ``load``.
     """
     frame = table if isinstance(table, Frame) else read_table(table)
-    problems = list(_unknown(str(frame.path), _read_by(nodes), frame.columns))
+    asked = [("facts that rules ask for", column) for column in facts]
+    problems = list(_unknown(str(frame.path), [*_read_by(nodes), *asked], frame.columns))
     if not problems:
         named = _name(frame.rows, id if id in frame.columns else None)
         problems = [*named, *_without_nodes(frame.rows, nodes)]
@@ -94,6 +98,7 @@ def examine(spec: Spec) -> Data:
     frame = read_table(spec.table)
     plan = {"id": spec.rows.id, "split": spec.rows.split, "group": spec.rows.group}
     wanted = [("[target] column", spec.target.column), *((f"[rows] {key}", c) for key, c in plan.items() if c)]
+    wanted += [("[rules] facts", column) for column in (spec.rules.facts if spec.rules else ())]
     unknown = list(_unknown(str(spec.path), [*wanted, *_read_by(spec.nodes)], frame.columns))
     if unknown:
         return Data(frame.path, frame.rows, [None] * len(frame.rows), {name: [] for name in split.SPLITS}, (),

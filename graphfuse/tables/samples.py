@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from graphfuse.encoders import ENCODERS, Encoder, Table, Vector
 from graphfuse.encoders.vector import file_and_key
 from graphfuse.tables.cells import path_problems, values_of
 from graphfuse.tables.data import Data, load, load_rows
+from graphfuse.tables.facts import facts_of
 from graphfuse.tables.parts import Node, node_of
 from graphfuse.tables.read import Row
 from graphfuse.tables.spec import Spec
@@ -47,7 +49,8 @@ def encoders_of(spec: Spec, data: Data) -> dict[str, Encoder]:
 
 
 def samples_of(rows: Sequence[Row], nodes: Sequence[Node], encoders: Mapping[str, Encoder], folder: Path,
-               targets: Sequence[Any] | None = None) -> list[Sample]:  # fmt: skip
+               targets: Sequence[Any] | None = None, asked: Mapping[str, type] = MappingProxyType({})
+               ) -> list[Sample]:  # fmt: skip
     """One sample a row, named by its id; a kind whose cells are lacking is absent from it.
 
     A frozen encoder's features come from the cache or are computed; of a trained one the sample carries raw rows.
@@ -58,6 +61,7 @@ def samples_of(rows: Sequence[Row], nodes: Sequence[Node], encoders: Mapping[str
         encoders: kind -> encoder.
         folder: The table's, from which paths in cells start.
         targets: One a row, if there are any.
+        asked: Columns that rules ask for, as ``sorts_of`` gives them.
 
     Raises:
         InputError: A cell cannot be read; names row and column. That files exist is checked before anything is read.
@@ -65,14 +69,16 @@ def samples_of(rows: Sequence[Row], nodes: Sequence[Node], encoders: Mapping[str
     folder = Path(folder)
     if problem := next(path_problems(rows, nodes, folder), None):
         raise InputError(problem)
+    known = facts_of(rows, asked)
     features = {node.kind: _features(rows, node, encoders[node.kind], folder) for node in nodes}
     for i, row in enumerate(rows):
         if not any(len(own[i]) for own in features.values()):
             raise InputError(f"{row.place}: no encoder finds anything in it, neither a word nor a number, picture or "
                              "array; fill a cell, or drop the row.")  # fmt: skip
+    every = zip(rows, [None] * len(rows) if targets is None else targets, known, strict=True)
     return [
-        Sample(row.name, {kind: own[i] for kind, own in features.items() if len(own[i])}, target=target)
-        for i, (row, target) in enumerate(zip(rows, [None] * len(rows) if targets is None else targets, strict=True))
+        Sample(row.name, {kind: own[i] for kind, own in features.items() if len(own[i])}, target=target, facts=facts)
+        for i, (row, target, facts) in enumerate(every)
     ]
 
 

@@ -52,13 +52,15 @@ class Rows:
 class Rules:
     """``[rules]``: a file of rules over the labels, from the spec's folder, and how it is used (``gf.FusionModel``).
 
-    ``broken_labels``: whether labels that break a hard rule stop training or are only told.
+    ``broken_labels``: whether labels that break a hard rule stop training or are only told. ``facts``: columns whose
+    cells rules may ask for.
     """
 
     file: str
     mode: str = field(default="exact", metadata={"known": ("exact", "loss", "refine")})
     weight: float = field(default=1.0, metadata={"above": 0})
     broken_labels: str = field(default="error", metadata={"known": ("error", "allow")})
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,10 +185,13 @@ def _check_rows(rows: Rows, where: str) -> None:
 
 def _check_use(spec: Spec, where: str) -> None:
     """No column may be an input and an answer at once."""
-    for node in spec.nodes:
+    reads = [(f"[nodes.{node.kind}]", node.columns) for node in spec.nodes]
+    if spec.rules is not None:
+        reads.append(("[rules] facts", spec.rules.facts))
+    for where_read, columns in reads:
         for role, column in (("target", spec.target.column), ("split", spec.rows.split)):
-            if column in node.columns:
-                raise InputError(f"{where}: [nodes.{node.kind}] reads the column {column!r}, which is the {role}; an "
+            if column in columns:
+                raise InputError(f"{where}: {where_read} reads the column {column!r}, which is the {role}; an "
                                  "answer must not be read from it.")  # fmt: skip
 
 

@@ -84,7 +84,11 @@ class Measured:
         pairs = [(scores, earlier) for (scores, _), earlier in zip_longest(self.scored, self.before)]
         every = torch.cat([scores for scores, _ in pairs]).split(AT_ONCE)
         before = torch.cat([scores if earlier is None else earlier for scores, earlier in pairs]).split(AT_ONCE)
-        sides = zip(*(self.head.broken(scores, earlier) for scores, earlier in zip(every, before)))
+        names = [name for _, batch in self.scored for name in batch.names]
+        facts = [known for _, batch in self.scored for known in batch.facts or ({},) * len(batch)]
+        whose = [Batch(tuple(names[i : i + AT_ONCE]), {}, {}, facts=tuple(facts[i : i + AT_ONCE]))
+                 for i in range(0, len(names), AT_ONCE)]  # fmt: skip
+        sides = zip(*(self.head.broken(scores, batch, earlier) for scores, batch, earlier in zip(every, whose, before)))
         return [(torch.cat([own[:, self.head.hard].any(1).cpu() for own in side]),
                  torch.stack([own.sum(0).cpu() for own in side]).sum(0).double() / sum(map(len, side)))
                 for side in sides]  # fmt: skip

@@ -52,15 +52,22 @@ def alone(out: str | Path | None) -> Iterator[None]:
 def identity(model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample]) -> dict[str, Any]:
     """What makes a run this run: the model's parts, and the samples.
 
-    Names, shapes, links and targets count exactly. Numbers with a fraction count to five digits, since features that
-    were computed with other threads differ in their last bits: as sums over a few samples each, in which every place
-    has its own weight, so that neither their signs nor their order can change unseen.
+    Names, shapes, links, facts and targets count exactly. Numbers with a fraction count to five digits, since features
+    that were computed with other threads differ in their last bits: as sums over a few samples each, in which every
+    place has its own weight, so that neither their signs nor their order can change unseen.
     """
     told = describe(model)
     exact, sums = hashlib.blake2b(repr(len(train)).encode(), digest_size=16), dict[str, list[float]]()
     for place, sample in enumerate(chain(train, valid)):
         exact.update(repr(sample.name).encode())
-        for field in (sample.nodes, sample.links, sample.spans, sample.weights, {"target": sample.target}):
+        for field in (
+            sample.nodes,
+            sample.links,
+            sample.spans,
+            sample.weights,
+            sample.facts,
+            {"target": sample.target},
+        ):
             for key, value in field.items():
                 exact.update(repr(key).encode())
                 if not isinstance(value, Tensor):

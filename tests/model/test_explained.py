@@ -13,8 +13,8 @@ SCORES = 2 * torch.randn(40, 6, generator=torch.Generator().manual_seed(4))
 
 def test_of_several_labels_the_explained_answer_is_the_heads():
     head = Ruled.of(gf.heads.MultiLabel(ward.LABELS), ward.rules())
-    for scores, answer in zip(SCORES, head.answers(SCORES, ward.batch_of(ward.TEST[:40]))):
-        found = explained(head, scores)
+    for scores, answer, sample in zip(SCORES, head.answers(SCORES, ward.batch_of(ward.TEST[:40])), ward.TEST):
+        found = explained(head, scores, ward.batch_of([sample]))
         assert found == head.rules.explain(scores)
         assert found.answer == answer.value
 
@@ -25,7 +25,7 @@ def test_of_one_label_it_is_the_heads_and_costs_the_difference_to_the_highest_sc
     head = Ruled.of(gf.heads.Classify(ward.KINDS), ward.rules(text, ward.KINDS))
     changed = 0
     for row, answer in zip(scores, head.answers(scores, ward.batch_of(ward.TEST[:40]))):
-        found = explained(head, row)
+        found = explained(head, row, ward.batch_of(ward.TEST[:1]))
         assert found.answer == (answer.value,)
         highest, at = float(row.max()), ward.KINDS.index(answer.value)
         assert found.cost == pytest.approx(highest - float(row[at]), abs=1e-5)
@@ -35,4 +35,4 @@ def test_of_one_label_it_is_the_heads_and_costs_the_difference_to_the_highest_sc
         assert not found.rules[-1].broken_before
         changed += bool(found.flipped)
     assert changed
-    assert "never" in str(explained(head, torch.tensor([0.0, 1.0, 2.0, 3.0])))
+    assert "never" in str(explained(head, torch.tensor([0.0, 1.0, 2.0, 3.0]), ward.batch_of(ward.TEST[:1])))

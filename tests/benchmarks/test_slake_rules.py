@@ -1,0 +1,100 @@
+"""The rules of SLAKE: facts by the words of a question, no training answer that breaks one, shares of the labels."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from benchmarks import medical_data, slake_en_rules, slake_facts, tables
+from graphfuse.heads import Classify
+from graphfuse.model import Ruled
+from graphfuse.model.rule_labels import labelled
+from graphfuse.rules import RuleSet
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+real = pytest.mark.skipif(not (DATA / "slake").is_dir(), reason="SLAKE is not here (see benchmarks/tables.py)")
+FACTS = slake_facts.FACTS
+
+
+@pytest.mark.parametrize(("question", "facts"), [
+    ("Does the picture contain liver?", {"asks": "yes or no", "shows": "liver"}),
+    ("Are/Is there kidneys in the picture?", {"asks": "yes or no", "shows": "kidney"}),
+    ("Is there a brain tumor?", {"asks": "yes or no"}),
+    ("Is this a t1 weighted or t2 weighted MRI image?", {"asks": "choice"}),
+    ("How many kidneys are there?", {"asks": "number"}),
+    ("What color is the lesion?", {"asks": "colour"}),
+    ("In what plane is this image scanned?", {"asks": "plane"}),
+    ("Which organs/organ in the picture belong to the nervous system?", {"asks": "other", "system": "nervous"}),
+    ("What are the white veins in the black part of the body?", {"asks": "other"}),
+    ("Which part of the body does this image belong to?", {"asks": "part"}),
+])  # fmt: skip
+def test_facts_are_read_from_the_words_of_a_question(question, facts):
+    nothing = dict.fromkeys(FACTS, "")
+    assert slake_facts.facts(question, "Brain_Tissue") == {**nothing, **facts, "region": "head"}
+
+
+def test_every_rule_asks_for_facts_that_there_are():
+    rules = RuleSet.read(slake_en_rules.RULES, features=FACTS)
+    assert all(rule.hard for rule in rules.rules)
+    assert len(rules.rules) == 29
+
+
+def test_a_share_is_inside_a_larger_one_and_the_test_is_whole():
+    rows = [{"id": f"{split}{i}", "split": split} for split in ("train", "valid", "test") for i in range(40)]
+    small, large = (slake_en_rules.drawn(rows, share) for share in (0.1, 0.5))
+    assert Counter(row["split"] for row in small) == {"train": 4, "valid": 4, "test": 40}
+    assert {row["id"] for row in small} < {row["id"] for row in large}
+    assert slake_en_rules.drawn(rows, 1.0) == rows
+
+
+def test_rules_over_few_answers_say_what_the_whole_ones_say_of_these():
+    whole, some = RuleSet.read(slake_en_rules.RULES), ("yes", "no", "ct", "lung", "2")
+    fewer = slake_en_rules.over(some, whole)
+    assert "weighting" not in {rule.name for rule in fewer.rules}
+    every = Ruled.of(Classify(whole.labels), whole)
+    few = Ruled.of(Classify(some), fewer)
+    cases = [{"asks": asks, "region": region} for asks in ("yes or no", "modality", "other", "number")
+             for region in ("head", "chest")]  # fmt: skip
+    for facts in cases:
+        own = {}
+        for head in (every, few):
+            pairs = [(label, label, facts) for label in some]
+            own[len(head.labels)] = {name for name, _ in labelled(head, pairs).broken}
+        assert own[len(every.labels)] == own[len(some)], facts
+    words = slake_en_rules.over(some, whole, ["region"])
+    assert "head_answers" not in {rule.name for rule in words.rules}
+
+
+@real
+def test_no_training_answer_breaks_a_rule_and_each_rule_is_asked():
+    rows = [row for row in medical_data.slake(DATA / "slake") if row["split"] == "train"]
+    labels = sorted({row["answer"] for row in rows})
+    head = Ruled.of(Classify(labels), RuleSet.read(slake_en_rules.RULES, labels, features=FACTS))
+    facts = [{name: row[name] for name in FACTS if row[name]} for row in rows]
+    found = labelled(head, ((row["id"], row["answer"], own) for row, own in zip(rows, facts)))
+    assert (found.samples, found.broken, found.lacking) == (4918, (), ())
+    assert min(found.fires.values()) == 1
+    assert Counter(own["asks"] for own in facts) == {
+        "other": 1935, "yes or no": 1681, "modality": 324, "part": 311, "number": 220, "plane": 167, "colour": 121,
+        "weighting": 100, "shape": 42, "choice": 17,
+    }  # fmt: skip
+
+
+@real
+def test_a_small_part_goes_the_whole_way(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRAPHFUSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GRAPHFUSE_DATA", str(DATA))
+    every = medical_data.slake(DATA / "slake")
+    some = [r for s in ("train", "valid", "test") for r in [r for r in every if r["split"] == s][:30]]
+    task = tables.replace(tables.TASKS["slake_en"], read=lambda data: some)
+    monkeypatch.setitem(tables.TASKS, "slake_en", task)
+    monkeypatch.setattr(slake_en_rules, "SHARES", (1.0, 0.5, 0.5))
+    command = "python -m benchmarks.run slake_en_rules --quick"
+    found = slake_en_rules.run("slake_en_rules", tmp_path / "out", range(1), True, command)
+    methods = {"none", "exact", slake_en_rules.AFTER, slake_en_rules.WORDS}
+    assert {row["method"] for row in found} == methods
+    values = {(row["method"], row["metric"]): row["mean"] for row in found}
+    assert values["exact", "rules_broken of 50% of labels"] == 0
+    assert ("none", "accuracy of 50% of labels") in values
+    assert json.dumps(found)
