@@ -11,6 +11,8 @@ from graphfuse.cli import run
 from graphfuse.study import evaluate, predict, train
 from graphfuse.study.apply import explain
 from graphfuse.tables.check import check
+from graphfuse.tables.facts import facts_of
+from graphfuse.tables.read import read_table
 from graphfuse.tables.spec import Spec
 
 SPEC = """
@@ -123,6 +125,24 @@ def test_a_run_whose_rules_ask_for_fewer_columns_needs_fewer(tmp_path):
     train(Spec.open(spec), tmp_path / "run")
     rows = [{key: own[key] for key in ("id", "note", "organ")} for own in rows_of("test", 4)]
     assert len(predict(tmp_path / "run", write(tmp_path / "new.jsonl", rows), tmp_path / "out.csv")) == 4
+
+
+def test_cells_are_numbers_or_words_as_rules_compare_them(tmp_path):
+    sorts = {"organ": str, "temp": float}
+    cells = [
+        {"organ": 2.0, "temp": 0},
+        {"organ": " brain ", "temp": "-1.5"},
+        {"organ": "", "temp": None},
+        {"organ": True},
+    ]
+    rows = read_table(write(tmp_path / "cells.jsonl", cells)).rows
+    assert facts_of(rows, sorts) == [
+        {"organ": "2", "temp": 0.0},
+        {"organ": "brain", "temp": -1.5},
+        {},
+        {"organ": "true"},
+    ]
+    assert facts_of(rows, {}) == [{}] * 4
 
 
 @pytest.mark.parametrize(("change", "message"), [
