@@ -18,6 +18,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks import tables
+from benchmarks.data_folder import data_folder
 from benchmarks.rows import row
 from benchmarks.slake_facts import FACTS
 from benchmarks.table_files import write_table
@@ -42,7 +43,7 @@ Rows = list[dict[str, Any]]
 def run(
     name: str, out: Path, seeds: Iterable[int], quick: bool, command: str, jobs: int = 1
 ) -> list[dict[str, object]]:
-    rows, found = tables.TASKS["slake_en"].read(tables._data()), list[dict[str, object]]()
+    rows, found = tables.TASKS["slake_en"].read(data_folder()), list[dict[str, object]]()
     for share in SHARES[-1:] if quick else SHARES:
         modes = ("none", "exact", *(("loss", "refine") if share == 1 else ()))
         values, seconds, parameters = _of_share(rows, share, modes, list(seeds), out / f"share-{share:g}", quick, jobs)
@@ -88,7 +89,7 @@ def _of_share(rows: Rows, share: float, modes: Sequence[str], seeds: Sequence[in
     some, task = drawn(rows, share), tables.TASKS["slake_en"]
     labels = sorted({row["answer"] for row in some if row["split"] == "train"})
     rules = over(labels, RuleSet.read(RULES))
-    write_table(some, tables._data() / task.pictures, out / "data", task.picture)
+    write_table(some, data_folder() / task.pictures, out / "data", task.picture)
     write_text(out / "data" / RULES.name, f"{rules}\n")
     write_text(out / "data" / "spec.toml", (tables.SPECS / f"{task.spec}.toml").read_text("utf-8") + SECTION)
     epochs = 1 if quick else round(EPOCHS / share**0.5)

@@ -61,7 +61,7 @@ class Ruled:
         if self.mode not in MODES:
             raise InputError(f"There is no rule_mode {self.mode!r}.{did_you_mean(self.mode, MODES)}")
         if isinstance(self.weight, bool) or not isinstance(self.weight, Real) or not 0 < self.weight < math.inf:
-            raise InputError(f"rule_weight is {self.weight!r}; it must be a number above 0.")
+            raise InputError(f"rule_weight is {self.weight!r}; it must be above 0.")
         if self.weight != 1 and self.mode != "loss":
             raise InputError(f"rule_weight is {self.weight}, but it is of rule_mode 'loss' only; leave it out.")
         if self.mode == "exact" and not self.hard.any():

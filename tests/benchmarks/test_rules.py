@@ -29,8 +29,8 @@ def test_parts_that_are_not_asked_for_stay(monkeypatch, tmp_path):
     assert [part_of(row) for row in before] == list(RULES)
     monkeypatch.setattr(rules, "read", lambda name: before)
     after = rules.run("rules", tmp_path, [0], False, "again", parts=["learn"])
-    assert [row["command"] for row in after] == ["all", "all", "again", "all"]
-    assert [row["mean"] for row in after] == [0, 1, 4, 3]
+    assert [row["command"] for row in after] == ["all", "all", "again", "all", "all"]
+    assert [row["mean"] for row in after] == [0, 1, 5, 3, 4]
 
 
 def test_the_page_has_ours_what_was_asked_and_what_others_have():

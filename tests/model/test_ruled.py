@@ -236,6 +236,9 @@ def test_rules_may_be_a_path(tmp_path):
      r"Rules: their label 'chst' is not a label of the head\. Did you mean 'chest'"),
     ({"rules": ward.rules(), "rule_mode": "exakt"}, r"There is no rule_mode 'exakt'\. Did you mean 'exact'"),
     ({"rules": ward.rules(), "rule_mode": "loss", "rule_weight": 0.0}, r"rule_weight is 0\.0; it must be above 0"),
+    ({"rules": ward.rules(), "rule_mode": "loss", "rule_weight": "1"}, r"rule_weight is '1'; it must be above 0"),
+    ({"rules": None, "rule_mode": "loss"}, r"rule_mode or rule_weight is given, and no rules are"),
+    ({"rules": None, "rule_weight": 2.0}, r"rule_mode or rule_weight is given, and no rules are"),
     ({"rules": ward.rules(), "rule_weight": 2.0}, r"rule_weight is 2\.0, but it is of rule_mode 'loss' only"),
     ({"rules": ward.rules("soft a: cough -> chest")}, r"rule_mode 'exact' is of hard rules, and here is none"),
     ({"rules": ["cough -> chest"]}, r"rules is a list; a gf\.RuleSet or the path of a rule file is needed"),
@@ -362,3 +365,45 @@ def test_a_head_with_rules_has_all_that_a_head_has():
     assert several().said(SCORES, batch).shape == (9,)
     with pytest.raises(gf.InputError, match="Sample 'x': target 'cough' is not a collection"):
         several().check([gf.Sample("x", ward.TEST[0].nodes, target="cough")])
+
+
+def test_rules_whose_totals_are_beyond_the_budget_are_refused_in_mode_exact_at_once():
+    labels = [f"l{i}" for i in range(60)]
+    pairs = [(i, j) for i in range(1, 60) for j in {i // 2, i // 3}]
+    text = "\n".join(f"hard h{i}_{j}: l{i} -> l{j}" for i, j in pairs)
+    made = gf.RuleSet.parse(text, labels)
+    rules = gf.RuleSet(made.labels, made.rules, budget=gf.rules.Budget(nodes=50))
+    with pytest.raises(gf.InputError, match="rule_mode 'exact' needs totals, which are beyond the budget"):
+        ward.model(rules=rules, head=gf.heads.MultiLabel(labels))
+    ward.model(rules=rules, head=gf.heads.MultiLabel(labels), rule_mode="loss")
+
+
+def test_the_loss_of_large_scores_is_no_difference_of_what_is_lost():
+    rules, labels = gf.RuleSet.parse("hard r: a <-> b"), ("a", "b")
+    head = Ruled.of(gf.heads.MultiLabel(labels), rules)
+    batch = gf.Batch(("x",), {}, {}, targets=(("a", "b"),))
+    for size in (1e2, 1e6, 1e8):
+        assert float(head.loss(torch.tensor([[size, -size]]), batch)) == pytest.approx(math.log(2) / 2)
+
+
+def test_a_checksum_that_is_lacking_is_noticed_where_there_are_rules(tmp_path):
+    ward.model(rules=ward.rules()).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["sha256"]["rules.txt"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(gf.InputError, match=r"rules\.txt"):
+        gf.FusionModel.from_pretrained(tmp_path)
+
+
+def test_a_model_without_rules_leaves_none_in_its_folder(tmp_path):
+    ward.model(rules=ward.rules()).save_pretrained(tmp_path)
+    ward.model().save_pretrained(tmp_path)
+    assert not (tmp_path / "rules.txt").exists()
+
+
+def test_a_network_that_ends_in_nan_is_told_so_in_mode_refine_too():
+    model = ward.model(rules=ward.rules(), rule_mode="refine")
+    with torch.no_grad():
+        model.readout.out.bias.fill_(torch.nan)
+    with pytest.raises(gf.InputError, match="the training loss is nan; lower learning_rate"):
+        gf.fit(model, ward.TRAIN, ward.VALID, epochs=1, seed=0)

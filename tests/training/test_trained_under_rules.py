@@ -120,7 +120,7 @@ def test_one_label_of_several_is_learned_with_rules(mode):
 
 
 def test_without_rules_training_is_the_same_to_the_bit():
-    first, second = ward.model(), ward.model(rules=None, rule_mode="loss")
+    first, second = ward.model(), ward.model(rules=None)
     rows = [gf.fit(model, ward.TRAIN, ward.VALID, **QUICK).rows for model in (first, second)]
     assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
     assert rows[0][0].keys() == {"epoch", "train_loss", "learning_rate", "seconds", "valid_f1", "valid_exact_match",
