@@ -87,7 +87,8 @@ def _of_share(rows: Rows, share: float, modes: Sequence[str], seeds: Sequence[in
     """(method, metric) -> a value a seed; method -> seconds of training; parameters."""
     some, task = drawn(rows, share), tables.TASKS["slake_en"]
     labels = sorted({row["answer"] for row in some if row["split"] == "train"})
-    rules = over(labels, RuleSet.read(RULES))
+    every = RuleSet.read(RULES)
+    rules = over(labels, every)
     write_table(some, tables._data() / task.pictures, out / "data", task.picture)
     write_text(out / "data" / RULES.name, f"{rules}\n")
     write_text(out / "data" / "spec.toml", (tables.SPECS / f"{task.spec}.toml").read_text("utf-8") + SECTION)
@@ -109,7 +110,7 @@ def _of_share(rows: Rows, share: float, modes: Sequence[str], seeds: Sequence[in
     for own in told:
         if own["metric"] in ("rules_broken", "log_loss"):
             values.setdefault((own["method"], own["metric"]), []).append(own["value"])
-    after = {AFTER: rules, WORDS: over(labels, RuleSet.read(RULES), ["region"])}
+    after = {AFTER: rules, WORDS: over(labels, every, ["region"])}
     for seed in seeds:
         model = FusionModel.from_pretrained(folder_of(out / "runs", "none", seed))
         raw = scored(model, splits[2])
