@@ -1,11 +1,12 @@
 """Facts of SLAKE's English questions and pictures that are known when one is asked, for ``specs/slake_en.rules``.
 
 Of the question by its own words, never by the set's annotation ``content_type``, which a user would not have: ``asks``
-(the kind of answer that is asked for), ``system`` (an organ system that it names) and ``shows`` (the organ of which it
-asks whether the picture shows it, or its part of the body). Of the picture ``region``, the part of the body that was examined: the set gives it
-as ``location``, and in a clinic it stands in the header of the file (DICOM ``BodyPartExamined``). Some questions ask
-for that part, so a rule with ``region`` knows more than models that see the picture alone; no rule names the part by
-it, but parts far from it are left out. No fact is made from an answer; words were chosen on training questions alone.
+(the kind of answer that is asked for), ``system`` (an organ system that it names) and ``shows`` (the organ, or its part
+of the body, of which it asks whether the picture shows it). Of the picture ``region``, the part of the body that was
+examined: the set gives it as ``location``, and in a clinic it stands in the header of the file (DICOM
+``BodyPartExamined``). Some questions ask for that part, so a rule with ``region`` knows more than models that see the
+picture alone; no rule names the part by it, but parts far from it are left out. No fact is made from an answer; words
+were chosen on training questions alone.
 """
 
 from __future__ import annotations
