@@ -34,6 +34,7 @@ from graphfuse.training.told import METRICS
 
 RULES = tables.SPECS / "slake_en.rules"
 SHARES, EPOCHS = (1.0, 0.5, 0.25, 0.1, 0.05), 15
+ALL = (1.0, 0.1)  # shares of which rules are used in each way, of others in ``exact`` alone
 SECTION = f'\n[rules]\nfile = "{RULES.name}"\nfacts = {json.dumps(FACTS)}\n'
 AFTER, WORDS = "none, exact at test", "none, exact of words at test"
 Rows = list[dict[str, Any]]
@@ -44,7 +45,7 @@ def run(
 ) -> list[dict[str, object]]:
     rows, found = tables.TASKS["slake_en"].read(tables._data()), list[dict[str, object]]()
     for share in SHARES[-1:] if quick else SHARES:
-        modes = ("none", "exact", *(("loss", "refine") if share == 1 else ()))
+        modes = ("none", "exact", *(("loss", "refine") if share in ALL else ()))
         values, seconds, parameters = _of_share(rows, share, modes, list(seeds), out / f"share-{share:g}", quick, jobs)
         for (method, metric), each in values.items():
             found.append(row(
