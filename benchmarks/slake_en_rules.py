@@ -35,6 +35,7 @@ from graphfuse.training.told import METRICS
 
 RULES = tables.SPECS / "slake_en.rules"
 SHARES, EPOCHS = (1.0, 0.5, 0.25, 0.1, 0.05), 15
+ALL = (1.0, 0.1)  # shares of which rules are used in each way, of others in ``exact`` alone
 SECTION = f'\n[rules]\nfile = "{RULES.name}"\nfacts = {json.dumps(FACTS)}\n'
 AFTER, WORDS = "none, exact at test", "none, exact of words at test"
 Rows = list[dict[str, Any]]
@@ -45,7 +46,7 @@ def run(
 ) -> list[dict[str, object]]:
     rows, found = tables.TASKS["slake_en"].read(data_folder()), list[dict[str, object]]()
     for share in SHARES[-1:] if quick else SHARES:
-        modes = ("none", "exact", *(("loss", "refine") if share == 1 else ()))
+        modes = ("none", "exact", *(("loss", "refine") if share in ALL else ()))
         values, seconds, parameters = _of_share(rows, share, modes, list(seeds), out / f"share-{share:g}", quick, jobs)
         for (method, metric), each in values.items():
             found.append(row(
@@ -88,7 +89,8 @@ def _of_share(rows: Rows, share: float, modes: Sequence[str], seeds: Sequence[in
     """(method, metric) -> a value a seed; method -> seconds of training; parameters."""
     some, task = drawn(rows, share), tables.TASKS["slake_en"]
     labels = sorted({row["answer"] for row in some if row["split"] == "train"})
-    rules = over(labels, RuleSet.read(RULES))
+    every = RuleSet.read(RULES)
+    rules = over(labels, every)
     write_table(some, data_folder() / task.pictures, out / "data", task.picture)
     write_text(out / "data" / RULES.name, f"{rules}\n")
     write_text(out / "data" / "spec.toml", (tables.SPECS / f"{task.spec}.toml").read_text("utf-8") + SECTION)
@@ -110,7 +112,7 @@ def _of_share(rows: Rows, share: float, modes: Sequence[str], seeds: Sequence[in
     for own in told:
         if own["metric"] in ("rules_broken", "log_loss"):
             values.setdefault((own["method"], own["metric"]), []).append(own["value"])
-    after = {AFTER: rules, WORDS: over(labels, RuleSet.read(RULES), ["region"])}
+    after = {AFTER: rules, WORDS: over(labels, every, ["region"])}
     for seed in seeds:
         model = FusionModel.from_pretrained(folder_of(out / "runs", "none", seed))
         raw = scored(model, splits[2])

@@ -1,11 +1,12 @@
 """Facts of SLAKE's English questions and pictures that are known when one is asked, for ``specs/slake_en.rules``.
 
 Of the question by its own words, never by the set's annotation ``content_type``, which a user would not have: ``asks``
-(the kind of answer that is asked for), ``system`` (an organ system that it names) and ``shows`` (the organ of which it
-asks whether the picture shows it). Of the picture ``region``, the part of the body that was examined: the set gives it
-as ``location``, and in a clinic it stands in the header of the file (DICOM ``BodyPartExamined``). Some questions ask
-for that part, so a rule with ``region`` knows more than models that see the picture alone; no rule names the part by
-it, but parts far from it are left out. No fact is made from an answer; words were chosen on training questions alone.
+(the kind of answer that is asked for), ``system`` (an organ system that it names) and ``shows`` (the organ, or its part
+of the body, of which it asks whether the picture shows it). Of the picture ``region``, the part of the body that was
+examined: the set gives it as ``location``, and in a clinic it stands in the header of the file (DICOM
+``BodyPartExamined``). Some questions ask for that part, so a rule with ``region`` knows more than models that see the
+picture alone; no rule names the part by it, but parts far from it are left out. No fact is made from an answer; words
+were chosen on training questions alone.
 """
 
 from __future__ import annotations
@@ -25,9 +26,14 @@ KINDS = (
     ("part", r"^which part of the (human )?body\b|from the aspect of the whole body"),
 )
 SYSTEMS = r"\b(respiratory|circulatory|digestive|nervous|urinary|lymphatic) system\b"
-ORGANS = ("liver", "spleen", "kidneys?", "heart", "lungs?", "stomach", "bladder", "rectum", "colon", "small bowel",
-          "duodenum", "brain stem", "temporal lobe", "eyes", "mandible", "larynx", "parotid")  # fmt: skip
-NAMED = rf"(?:an? |the |any )?({'|'.join(ORGANS)})"
+SHOWN = {
+    "heart": "heart", "lung": "lung", "larynx": "larynx", "spleen": "spleen",
+    **dict.fromkeys(("brain stem", "temporal lobe", "eye", "mandible", "parotid"), "of the head"),
+    **dict.fromkeys(("liver", "kidney", "stomach", "duodenum", "small bowel", "colon"), "of the belly"),
+    **dict.fromkeys(("rectum", "bladder"), "of the pelvis"),
+}  # fmt: skip
+"""Organ -> what rules call it; no rule tells those of one part apart."""
+NAMED = rf"(?:an? |the |any )?({'|'.join(SHOWN)})s?"
 SHOWS = (
     rf"^do(?:es)? the (?:picture|image) (?:contain|show|have) {NAMED} ?\?",
     rf"^(?:is|are|is/are|are/is) there {NAMED} in (?:this|the) (?:picture|image) ?\?",
@@ -44,11 +50,11 @@ def facts(question: str, location: str) -> dict[str, str]:
     """Each of :data:`FACTS`; empty where it does not apply."""
     words = " ".join(question.lower().split())
     system = re.search(SYSTEMS, words)
-    shown = next((match[1] for form in SHOWS if (match := re.search(form, words))), "")
+    organs = (match[1] for form in SHOWS if (match := re.search(form, words)))
     return {
         "asks": _asks(words),
         "system": system[1] if system else "",
-        "shows": shown if shown == "eyes" else shown.removesuffix("s"),
+        "shows": SHOWN.get(next(organs, ""), ""),
         "region": REGIONS.get(location.lower(), ""),
     }
 

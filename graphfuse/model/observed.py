@@ -85,8 +85,8 @@ class Asked:
 
     def each_alone(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
         """Which rules a label breaks that alone is true, case by case: rows of the batch, and ``bool [C, R]``."""
-        count = len(self.rules.labels)
-        for case, rows, facts in self._cases(batch):
+        count, facts = len(self.rules.labels), self.facts(batch)
+        for case, rows in self._cases(batch, facts):
             if case not in self.alone:
                 once = None if facts is None else _repeated(facts, int(rows[0]), count)
                 self.alone[case] = self.rules.violations(torch.eye(count, dtype=torch.bool), once)
@@ -98,13 +98,14 @@ class Asked:
         Raises:
             InputError: One has none; names it.
         """
-        found = None
-        for case, rows, facts in self._cases(batch):
-            found = facts
-            if facts is None or case in self.possible:
+        found = self.facts(batch)
+        if found is None:
+            return None
+        for case, rows in self._cases(batch, found):
+            if case in self.possible:
                 continue
             try:
-                self.rules.answer(torch.zeros(1, len(self.rules.labels)), _repeated(facts, int(rows[0]), 1))
+                self.rules.answer(torch.zeros(1, len(self.rules.labels)), _repeated(found, int(rows[0]), 1))
             except InputError:
                 raise self.impossible(batch, int(rows[0]), "no set of labels satisfies every hard rule") from None
             self.possible.add(case)
@@ -132,18 +133,15 @@ class Asked:
             {name: value for name, value in row.items() if value is not None} for row in rows))  # fmt: skip
         return len(rows), self.facts(batch) or Facts()
 
-    def _cases(self, batch: Batch) -> Iterator[tuple[tuple[bool, ...], Tensor, Facts | None]]:
-        """Each case that is there, by its first sample; its rows, and the facts of the whole batch."""
-        facts = self.facts(batch)
-        if not len(batch):
-            return
-        if facts is None:
-            yield (), torch.arange(len(batch)), None
+    def _cases(self, batch: Batch, facts: Facts | None) -> Iterator[tuple[tuple[bool, ...], Tensor]]:
+        """Each case that is there, by its first sample, and its rows."""
+        if facts is None or not len(batch):
+            yield from [((), torch.arange(len(batch)))] if len(batch) else []
             return
         seen = torch.stack([facts.measured(atom, len(batch)) for atom in self.atoms], 1)  # [B, A]
         cases, of = seen.unique(dim=0, return_inverse=True)
         for number in dict.fromkeys(of.tolist()):
-            yield tuple(cases[number].tolist()), (of == number).nonzero()[:, 0], facts
+            yield tuple(cases[number].tolist()), (of == number).nonzero()[:, 0]
 
 
 def measured(says: Expression) -> Iterator[Measured]:

@@ -298,3 +298,19 @@ def test_a_rule_that_cannot_refine_in_some_case_is_refused_before_training():
     with pytest.raises(gf.InputError, match="is more clauses than can refine"):
         Ruled.of(gf.heads.MultiLabel(labels), rules, "refine")
     assert Ruled.of(gf.heads.MultiLabel(labels), rules, "exact").asked.sorts == {"asks": str, "temp": float}
+
+
+def test_a_label_that_breaks_a_rule_for_the_facts_of_its_sample_teaches_nothing():
+    for single in (False, True):
+        samples, own = visits(single), head(single)
+        scores = SCORES[:, : 4 if single else 6].clone().requires_grad_()
+        wrong = replace(samples[0], target="lung" if single else ("chest",))
+        (slope,) = torch.autograd.grad(own.loss(scores, ward.batch_of([wrong, *samples[1:]])), scores)
+        assert not slope[0].any()
+        assert slope[1:].any(1).any()
+        free = replace(wrong, facts={})
+        (slope,) = torch.autograd.grad(own.loss(scores, ward.batch_of([free, *samples[1:]])), scores)
+        assert slope[0].any()
+    several = ward.batch_of([replace(visits(True)[0], target=("lung", "brain"))])
+    only = ward.batch_of(visits(True)[:1])
+    assert_close(head(True).loss(SCORES[:1, :4], several), head(True).loss(SCORES[:1, :4], only))
