@@ -7,7 +7,6 @@ from typing import Any
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
-from graphfuse.core.sample import Sample
 from graphfuse.tables.data import Data
 from graphfuse.tables.facts import looked_up, sorts_of
 from graphfuse.tables.spec import Spec
@@ -45,6 +44,7 @@ def held_against(spec: Spec, data: Data) -> tuple[list[str], list[str]]:
     that break a hard rule, unless they are allowed. Of those of test rows, of rules that say nothing new and of rules
     that no training row gives a case of is only told.
     """
+    from graphfuse.core.sample import Sample
     from graphfuse.heads import HEADS
     from graphfuse.model.rule_labels import labelled
 
