@@ -57,8 +57,8 @@ def collate(samples: Sequence[Sample], schema: Schema, max_edges: int | None = N
         if relation in schema.weighted:
             weights[relation] = _join_weights(samples, relation, own, dtype)
     names, targets = tuple(s.name for s in samples), tuple(s.target for s in samples)
-    facts = tuple(s.facts for s in samples)
-    return Batch(names, nodes, dict(zip(schema.kinds, begins)), links, spans, weights, targets, facts)
+    facts, of_nodes = tuple(s.facts for s in samples), tuple(s.node_facts for s in samples)
+    return Batch(names, nodes, dict(zip(schema.kinds, begins)), links, spans, weights, targets, facts, of_nodes)
 
 
 def _check_names_of_parts(samples: Sequence[Sample], schema: Schema) -> None:
@@ -77,12 +77,33 @@ def _check_names_of_parts(samples: Sequence[Sample], schema: Schema) -> None:
         for name, value in sample.facts.items():
             if isinstance(value, bool) or not isinstance(value, str | Real):
                 raise InputError(f"Sample {sample.name!r}: fact {name!r} is {value!r}; it must be a number or a word.")
+        for kind, own in sample.node_facts.items():
+            if kind not in kinds and any(map(len, own.values())):
+                raise InputError(f"Sample {sample.name!r} has facts of nodes of kind {kind!r}, which the schema lacks."
+                                 f"{did_you_mean(kind, kinds)}")  # fmt: skip
+            for name, values in own.items():
+                _check_node_fact(sample, kind, name, values)
         for relation in sample.weights:
             if relation not in sample.links:
                 raise InputError(f"Sample {sample.name!r} has weights for {relation}, but no links of that relation.")
             if relation not in schema.weighted:
                 raise InputError(f"Sample {sample.name!r} has weights for {relation}, which the schema's gf.Linked "
                                  "does not expect; give it weighted=True.")  # fmt: skip
+
+
+def _check_node_fact(sample: Sample, kind: str, name: str, values: object) -> None:
+    where, rows = f"Sample {sample.name!r}: fact {name!r} of nodes of kind {kind!r}", len(sample.nodes.get(kind, ()))
+    if isinstance(values, str) or not isinstance(values, Tensor | Sequence):
+        raise InputError(f"{where} is a {type(values).__name__}; it must be a tensor [n] of numbers, or n words.")
+    if isinstance(values, Tensor) and (values.shape != (rows,) or values.is_complex()):
+        raise InputError(f"{where} has shape {list(values.shape)}; expected [{rows}], a number a node.")
+    if isinstance(values, Tensor):
+        return
+    wrong = [value for value in values if not isinstance(value, str | None)]
+    if wrong:
+        raise InputError(f"{where} has {wrong[0]!r}; words or None are needed, or a tensor of numbers.")
+    if len(values) != rows:
+        raise InputError(f"{where} has {len(values)} words; the sample has {rows} such nodes.")
 
 
 def _check_edges(samples: Sequence[Sample], schema: Schema, most: int) -> None:

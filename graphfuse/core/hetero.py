@@ -29,10 +29,11 @@ def to_hetero_data(batch: Batch) -> HeteroData:
     """A batch as one ``HeteroData`` with PyG's own fields, so that PyG layers and transforms work on it.
 
     ``data[kind].x [N_kind, width]``, ``.batch [N_kind]``, ``.ptr [B + 1]`` and ``.span [N_kind, 2]`` where given;
-    ``data[relation].edge_index [2, E]`` and ``.edge_weight [E]`` where given; ``data.name`` and ``data.target``, one
-    a sample, and so ``data.facts``, each in a :class:`Kept`. A batch of one sample is as a graph that PyG batches: no
-    ``.batch`` and ``.ptr``, a bare name, a target that is bare if it is text and else in a :class:`Kept`, and a
-    ``.span`` of every kind, NaN where none is given, since PyG joins only fields that all graphs have.
+    ``data[relation].edge_index [2, E]`` and ``.edge_weight [E]`` where given; ``data.name`` and ``data.target``,
+    one a sample, and so ``data.facts`` and ``data.node_facts``, each in a :class:`Kept`. A batch of one sample is
+    as a graph that PyG batches: no ``.batch`` and ``.ptr``, a bare name, a target that is bare if it is text and
+    else in a :class:`Kept`, and a ``.span`` of every kind, NaN where none is given, since PyG joins only fields
+    that all graphs have.
     """
     data, several = HeteroData(), len(batch) > 1
     for kind, x in batch.nodes.items():
@@ -51,8 +52,9 @@ def to_hetero_data(batch: Batch) -> HeteroData:
     target = next(iter(batch.targets), None)
     alone = target if isinstance(target, str) else Kept(target)
     data.target = list(batch.targets) if several else alone
-    facts = [Kept(known) for known in batch.facts or [{}] * len(batch)]
-    data.facts = facts if several else facts[0]
+    for name in ("facts", "node_facts"):
+        facts = [Kept(known) for known in getattr(batch, name) or [{}] * len(batch)]
+        data[name] = facts if several else facts[0]
     return data
 
 
@@ -77,11 +79,12 @@ def from_hetero_data(data: HeteroData) -> Batch:
     names = tuple(str(name) for name in _listed(data, "name", [str(place) for place in range(size)]))
     found = _listed(data, "target", [None] * size)
     targets = tuple(target.value if isinstance(target, Kept) else target for target in found)
-    facts = tuple(known.value for known in _listed(data, "facts", [Kept({})] * size))
+    facts, of_nodes = (tuple(known.value for known in _listed(data, name, [Kept({})] * size))
+                       for name in ("facts", "node_facts"))  # fmt: skip
     links = {relation: data[relation].edge_index for relation in data.edge_types}
     for relation, pairs in links.items():
         _check_edges(relation, pairs, offsets, names)
-    return Batch(names, nodes, offsets, links, spans, weights, targets, facts)
+    return Batch(names, nodes, offsets, links, spans, weights, targets, facts, of_nodes)
 
 
 def _size(data: HeteroData) -> int:

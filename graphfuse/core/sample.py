@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Relation = tuple[str, str, str]
 """(source kind, name, target kind)."""
+NodeFacts = Mapping[str, Mapping[str, "Tensor | Sequence[str | None]"]]
+"""kind -> name -> one number or one word a node."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Sample:
             (``gf.Linked(.., weighted=True)`` in the schema).
         target: What the head expects; ``None`` to predict.
         facts: name -> a number or a word that is known of the sample and that rules may ask for; no fusion sees it.
+        node_facts: kind -> name -> what is known of each of its nodes, in the same way: numbers ``[n]``, NaN where one
+            is not known, or ``n`` words, ``None`` where one is not.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Sample:
     weights: Mapping[Relation, Tensor] = field(default_factory=dict)
     target: Any = None
     facts: Mapping[str, float | str] = field(default_factory=dict)
+    node_facts: NodeFacts = field(default_factory=dict)
 
     def without(self, *kinds: str) -> Sample:
         """The same sample with these kinds lacking, and with them the links that touch them."""
@@ -57,6 +62,7 @@ class Sample:
             links={r: x for r, x in self.links.items() if kept(r)},
             spans={k: x for k, x in self.spans.items() if k not in kinds},
             weights={r: x for r, x in self.weights.items() if kept(r)},
+            node_facts={k: x for k, x in self.node_facts.items() if k not in kinds},
         )
 
     def to_networkx(self, schema: Schema | None = None, states: Mapping[str, Tensor] | None = None) -> MultiDiGraph:
@@ -91,6 +97,7 @@ class Batch:
         weights: relation -> ``[E]``, for the weighted relations.
         targets: One a sample.
         facts: One a sample.
+        node_facts: One a sample.
     """
 
     names: tuple[str, ...]
@@ -101,6 +108,7 @@ class Batch:
     weights: Mapping[Relation, Tensor] = field(default_factory=dict)
     targets: tuple[Any, ...] = ()
     facts: tuple[Mapping[str, float | str], ...] = ()
+    node_facts: tuple[NodeFacts, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -114,9 +122,9 @@ class Batch:
         return self._with_each(lambda x: x.to(device, non_blocking=non_blocking))
 
     def without_features(self) -> Batch:
-        """Names, targets, facts and sizes alone: what a head needs beside scores."""
+        """Names, targets, facts, links and sizes alone: what a head needs beside scores."""
         nodes = {kind: x.new_empty(len(x), 0) for kind, x in self.nodes.items()}
-        return replace(self, nodes=nodes, links={}, spans={}, weights={})
+        return replace(self, nodes=nodes, spans={}, weights={})
 
     def pin_memory(self) -> Batch:
         """The same batch in memory from which an accelerator copies by itself."""
@@ -152,10 +160,12 @@ class Batch:
             share("links", relation, local.split(sizes, dim=1))
             if relation in self.weights:
                 share("weights", relation, self.weights[relation][order].split(sizes))
-        targets, facts = self.targets or (None,) * len(self), self.facts or ({},) * len(self)
+        nothing: tuple[dict, ...] = ({},) * len(self)
+        targets = self.targets or (None,) * len(self)
+        facts, of_nodes = self.facts or nothing, self.node_facts or nothing
         return [
-            Sample(name, own.pop("nodes", {}), **own, target=target, facts=known)
-            for name, own, target, known in zip(self.names, fields, targets, facts)
+            Sample(name, own.pop("nodes", {}), **own, target=target, facts=known, node_facts=more)
+            for name, own, target, known, more in zip(self.names, fields, targets, facts, of_nodes)
         ]
 
     def to_hetero_data(self) -> HeteroData:

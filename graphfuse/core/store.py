@@ -109,7 +109,7 @@ class SampleStore(Sequence[Sample]):
         at = place + self._size if place < 0 else place
         if not 0 <= at < self._size:
             raise IndexError(f"{self.folder}: there is no sample {place}; there are {self._size}.")
-        fields: dict[str, dict[Any, Tensor]] = {field: {} for field in (*FIELDS, "target")}
+        fields: dict[str, dict[Any, Tensor]] = {field: {} for field in (*FIELDS, "node_facts", "target")}
         try:
             begin, end = self._begins[at : at + 2].tolist()
             line = json.loads(self._lines[begin:end].numpy().tobytes())
@@ -117,9 +117,11 @@ class SampleStore(Sequence[Sample]):
                 first, *shape = index[at].tolist()
                 if first >= 0:
                     fields[field][key] = data[first : first + math.prod(shape)].view(shape)
-            target = fields.pop("target")
+            target, of_nodes = fields.pop("target"), line.get("node_facts", {})
+            for (kind, name), numbers in fields.pop("node_facts").items():
+                of_nodes.setdefault(kind, {})[name] = numbers
             return Sample(line["name"], **fields, target=target[""] if target else _plain(line["target"]),
-                          facts=line.get("facts", {}))  # fmt: skip
+                          facts=line.get("facts", {}), node_facts=of_nodes)  # fmt: skip
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"{self.folder}: sample {at} is damaged ({error}); write the store anew.") from error
 
@@ -143,7 +145,10 @@ def _write(folder: Path, samples: Iterable[Sample]) -> None:
                     columns[place] = _Column(data, rows, x.ndim)
                 columns[place].add(size, x)
             facts = {name: value if isinstance(value, str) else float(value) for name, value in sample.facts.items()}
-            told = {"name": sample.name, "target": _json(sample), **({"facts": facts} if facts else {})}
+            words = {kind: {name: list(values) for name, values in own.items() if not isinstance(values, Tensor)}
+                     for kind, own in sample.node_facts.items()}  # fmt: skip
+            told = {"name": sample.name, "target": _json(sample), **({"facts": facts} if facts else {}),
+                    **({"node_facts": words} if any(words.values()) else {})}  # fmt: skip
             line = json.dumps(told, ensure_ascii=False).encode() + b"\n"
             lines.write(line)
             index.write(np.int64(begin).tobytes())
@@ -195,6 +200,10 @@ def _tensors_of(sample: Sample) -> Iterator[tuple[str, Any, Tensor]]:
     for field in FIELDS:
         for key, x in getattr(sample, field).items():
             yield field, key, x
+    for kind, own in sample.node_facts.items():
+        for name, values in own.items():
+            if isinstance(values, Tensor):
+                yield "node_facts", (kind, name), values
     if isinstance(sample.target, Tensor):
         yield "target", "", sample.target
 

@@ -249,6 +249,32 @@ def test_facts_survive_pyg_also_where_some_samples_have_none():
     assert [sample.facts for sample in batch.samples()] == [sample.facts for sample in samples]
 
 
+def test_facts_of_nodes_survive_pyg_and_go_with_their_nodes():
+    words = ["noun"] * len(contract.sample(0).nodes["text"])
+    samples = [replace(contract.sample(i), node_facts=own) for i, own in enumerate([{"text": {"is": words}}, {}])]
+    batch = gf.collate(samples, contract.schema())
+    apart = [gf.collate([sample], contract.schema()).to_hetero_data() for sample in samples]
+    assert gf.Batch.from_hetero_data(batch.to_hetero_data()).node_facts == batch.node_facts
+    assert gf.Batch.from_hetero_data(PyGBatch.from_data_list(apart)).node_facts == batch.node_facts
+    assert [sample.node_facts for sample in batch.samples()] == [sample.node_facts for sample in samples]
+    assert samples[0].without("text").node_facts == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "says"),
+    [
+        ("text", ["noun"] * 99, "fact 'is' of nodes of kind 'text' has 99 words; the sample has"),
+        ("text", torch.ones(99), r"fact 'is' of nodes of kind 'text' has shape \[99\]; expected"),
+        ("text", [1], "fact 'is' of nodes of kind 'text' has 1; words or None are needed"),
+        ("text", "noun", "fact 'is' of nodes of kind 'text' is a str"),
+        ("txt", ["noun"], "facts of nodes of kind 'txt', which the schema lacks. Did you mean 'text'"),
+    ],
+)
+def test_facts_of_nodes_are_checked(kind, values, says):
+    with pytest.raises(gf.InputError, match=f"Sample 's/0'.*{says}"):
+        gf.collate([replace(contract.sample(0), node_facts={kind: {"is": values}})], contract.schema())
+
+
 @pytest.mark.parametrize("value", [None, True, [1], torch.ones(())])
 def test_a_fact_is_a_number_or_a_word(value):
     with pytest.raises(gf.InputError, match="Sample 's/0': fact 'age' is"):

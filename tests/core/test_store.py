@@ -203,3 +203,12 @@ def test_facts_are_kept(tmp_path):
     samples = [replace(contract.sample(i), facts=facts) for i, facts in enumerate([{"age": 3, "sex": "女"}, {}])]
     store = gf.SampleStore.write(tmp_path / "s", samples)
     assert [sample.facts for sample in store] == [{"age": 3.0, "sex": "女"}, {}]
+
+
+def test_facts_of_nodes_are_kept(tmp_path):
+    known = {"text": {"is": ["noun", None], "length": torch.tensor([3.0, torch.nan])}}
+    samples = [replace(contract.sample(i), node_facts=facts) for i, facts in enumerate([known, {}])]
+    first, second = gf.SampleStore.write(tmp_path / "s", samples)
+    assert second.node_facts == {}
+    assert first.node_facts["text"]["is"] == ["noun", None]
+    assert torch.equal(first.node_facts["text"]["length"].nan_to_num(-1), torch.tensor([3.0, -1]))
