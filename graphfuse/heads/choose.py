@@ -30,6 +30,8 @@ class Choose:
     """
 
     kind: str
+    labels: ClassVar[tuple[str, ...]] = ("answer",)
+    """What rules call it of a node that it is the one."""
     metric: ClassVar[str] = "accuracy"
     metrics: ClassVar[Mapping[str, Literal["max", "min"]]] = {"accuracy": "max"}
 
@@ -65,15 +67,20 @@ class Choose:
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
         """Minus the log of the right candidates' probability, averaged over the samples that have one."""
+        each = self.log_loss(scores, batch)
+        return each.sum() / max(len(each), 1)
+
+    def log_loss(self, scores: Tensor, batch: Batch) -> Tensor:
+        """The loss of each sample that has a right candidate, by which confidence is calibrated."""
         owner, right = batch.owner(self.kind).to(scores.device), self.right(batch, scores.device)
         known = segment(right.to(scores.dtype), owner, len(batch)) > 0
         every = segment_log_sum(scores, owner, len(batch))[known]
         good = segment_log_sum(scores[right], owner[right], len(batch))[known]
-        return (every - good).sum() / known.sum().clamp(min=1)
+        return every - good
 
     def measure(self, scores: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Accuracy (Hits@1): 1 where the best candidate is right, else 0."""
-        best, right = self._best(scores, batch), self.right(batch, scores.device)
+        best, right = self.best(scores, batch), self.right(batch, scores.device)
         chosen = [bool(right[row]) if row is not None else False for row in best]
         return {"accuracy": scores.new_tensor(chosen)}
 
@@ -91,10 +98,11 @@ class Choose:
         first = batch.offsets[self.kind].tolist()
         return [
             Answer(name, None if row is None else row - start, None if row is None else float(p[row]))
-            for name, row, start in zip(batch.names, self._best(scores, batch), first)
+            for name, row, start in zip(batch.names, self.best(scores, batch), first)
         ]
 
-    def _best(self, scores: Tensor, batch: Batch) -> list[int | None]:
+    def best(self, scores: Tensor, batch: Batch) -> list[int | None]:
+        """The row in the batch of each sample's candidate with the highest score, ``B`` of them; ``None`` of none."""
         ends = batch.offsets[self.kind].tolist()
         every = scores.detach().cpu()
         return [a + int(every[a:b].argmax()) if b > a else None for a, b in itertools.pairwise(ends)]

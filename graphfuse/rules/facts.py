@@ -69,6 +69,15 @@ class Facts:
             self.known["stamp"] = stamp
         return self.known
 
+    def among(self, chosen: Tensor) -> Facts:
+        """What is known of some rows, ``bool [B]``, numbered anew in their order, and of those that they meet."""
+        place = torch.where(chosen, chosen.cumsum(0) - 1, -1)
+        relations = {name: place[pairs][:, (place[pairs] >= 0).all(0)] for name, pairs in self.relations.items()}
+        features = {name: values[chosen] if isinstance(values, Tensor) else
+                    [word for word, own in zip(values, chosen.tolist()) if own]
+                    for name, values in self.features.items()}  # fmt: skip
+        return Facts(relations, features, None if self.groups is None else self.groups[chosen])
+
     def pairs(self, name: str, rows: int) -> Ints:
         """The rows that meet in a relation, each pair once, by source and then by target: ``[2, E]``."""
         if ("pairs", name) not in self.kept(rows):

@@ -175,7 +175,7 @@ class Lifted:
 
         Shape: ``answers bool [B, L] -> bool [B]``.
         """
-        found, group = answers.new_zeros(len(answers)), _groups(facts, answers)
+        found, group = answers.new_zeros(len(answers)), groups_of(facts, answers)
         for ground in grounds:
             true = truth(ground.tree, ground.take(answers).t())
             if self.every:
@@ -189,7 +189,7 @@ class Lifted:
         those that have any."""
         if self.every or facts is None or facts.groups is None:
             return [tuple(grounds)]
-        group, found = _groups(facts, logits), dict[int, list[Ground]]()
+        group, found = groups_of(facts, logits), dict[int, list[Ground]]()
         for ground in grounds:
             own = group[ground.rows[0]]
             for each in own.unique().tolist():
@@ -265,7 +265,7 @@ class Lifted:
         return f" where {', '.join(f'{variable} is row {row}' for variable, row in rows)}"
 
 
-def _groups(facts: Facts | None, values: Tensor) -> Tensor:
+def groups_of(facts: Facts | None, values: Tensor) -> Tensor:
     """The group of each row of logits or answers ``[B, L]``, numbered below ``B``: ``int64 [B]``."""
     group = None if facts is None else facts.group(len(values))
     if group is None:
