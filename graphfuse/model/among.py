@@ -74,8 +74,8 @@ class Among:
         given = [name for source, name, target in schema.given if source == target == self.of]
         for name in self.relations:
             if name not in given:
-                raise InputError(f"{self._source}: the schema gives no links ({self.of!r}, {name!r}, {self.of!r}), which "
-                                 f"rules speak of.{did_you_mean(name, given)}")  # fmt: skip
+                raise InputError(f"{self._source}: rules speak of links ({self.of!r}, {name!r}, {self.of!r}), which the "
+                                 f"schema does not give.{did_you_mean(name, given)}")  # fmt: skip
 
     def owner(self, batch: Batch) -> Tensor:
         """The sample of each node or link, ``int64 [N]``."""
@@ -124,9 +124,8 @@ class Among:
     def _known(self, name: str, sort: type, batch: Batch, counts: list[int]) -> Iterator[Any]:
         """The words or numbers of each sample's nodes or links, of those that it has."""
         nothing: tuple[Mapping[str, Any], ...] = ({},) * len(batch)
-        for sample, known, of_nodes, many in zip(
-            batch.names, batch.facts or nothing, batch.node_facts or nothing, counts
-        ):
+        facts = zip(batch.facts or nothing, batch.node_facts or nothing)
+        for sample, (known, of_nodes), many in zip(batch.names, facts, counts):
             own = of_nodes.get(self.of, {}).get(name) if isinstance(self.of, str) else None
             value = known.get(name)
             if own is None and value is not None and isinstance(value, str) != (sort is str):

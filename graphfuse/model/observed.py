@@ -148,7 +148,8 @@ def sorts_of(rules: RuleSet) -> dict[str, type]:
             sort = type(atom.value) if isinstance(atom.value, str) else float
             if sorts.setdefault(atom.feature, sort) is not sort:
                 raise InputError(f"{rules.source or 'Rules'}: rule {rule.name!r} compares {atom.feature!r} with "
-                                 f"{SORTS[sort][0]}, and a rule before it with {SORTS[sorts[atom.feature]][0]}.")  # fmt: skip
+                                 f"{SORTS[sort][0]}, and a rule before it with "
+                                 f"{SORTS[sorts[atom.feature]][0]}.")  # fmt: skip
     return sorts
 
 

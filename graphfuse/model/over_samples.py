@@ -39,9 +39,10 @@ class OverSamples:
         for rule in self.rules.rules:
             if not of_one(rule.says):
                 where = f"{self.rules.source or 'Rules'}: rule {rule.name!r}"
-                raise InputError(f"{where} speaks of several things or of how they are related, and {_named(self.head)} "
-                                 "answers samples one by one; use it beside the model, by rules.loss or rules.refine, "
-                                 "or over nodes, by gf.heads.Tag or gf.heads.Choose.")  # fmt: skip
+                raise InputError(f"{where} speaks of several things or of how they are related, and "
+                                 f"{type(self.head).__name__} answers samples one by one; give a head that answers of "
+                                 "nodes, Tag or Choose, or use the rule beside the model, by rules.loss or "
+                                 "rules.refine.")  # fmt: skip
         if self.mode == "exact" and isinstance(self.head, MultiLabel):
             try:
                 self.rules.check_totals()
@@ -152,7 +153,3 @@ def of_one(says: Any) -> bool:
 def weighed(rules: RuleSet, costs: Tensor) -> Tensor:
     """The mean of what rules cost, ``[R] -> []``, each times its weight, which a hard rule has of 1."""
     return (costs.new_tensor([1.0 if rule.hard else rule.weight for rule in rules.rules]) * costs).mean()
-
-
-def _named(head: Any) -> str:
-    return type(head).__name__

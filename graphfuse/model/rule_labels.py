@@ -163,7 +163,7 @@ def _every(target: Any) -> tuple[Any, ...]:
 
 
 def _left_sides(rules: RuleSet) -> RuleSet:
-    """Of each rule that says "if" one that is broken where its left side is true; of ``a -> (b -> c)`` where both are."""
+    """Of each rule that says "if" one that its left side breaks; of ``a -> (b -> c)`` both left sides together."""
     found = list[Rule]()
     for rule in rules.rules:
         if isinstance(rule.says, Exists):

@@ -34,12 +34,12 @@ BROKEN_BEFORE, BROKEN = "rules_broken_before", "rules_broken"
 class Ruled:
     """A head with rules over its labels; has all that a head has, in the same meaning.
 
-    Rules of ``Classify`` and ``MultiLabel`` speak of a sample, those of ``Tag`` and ``Choose`` of its nodes or links and
-    of how these are related. They may ask for facts (``Sample.facts``, ``Sample.node_facts``): what is not known
-    satisfies no comparison but ``!=``. Mode ``exact`` conditions outputs on the hard rules (:mod:`graphfuse.model.given`,
-    :mod:`graphfuse.model.one_node`): no answer breaks one. Mode ``loss`` adds ``weight`` times what each rule costs by
-    itself, soft ones too, and answers as without rules. Mode ``refine`` is given scores that rules have pushed, soft ones
-    too, by :class:`graphfuse.rules.Refine` in the model.
+    Rules of ``Classify`` and ``MultiLabel`` speak of a sample, those of ``Tag`` and ``Choose`` of its nodes or links,
+    and of how these are related. They may ask for facts (``Sample.facts``, ``Sample.node_facts``): what is not known
+    satisfies no comparison but ``!=``. Mode ``exact`` conditions outputs on the hard rules (see
+    :mod:`graphfuse.model.given`, :mod:`graphfuse.model.one_node`): no answer breaks one. Mode ``loss`` adds ``weight``
+    times what each rule costs by itself, soft ones too, and answers as without rules. Mode ``refine`` is given scores
+    that rules have pushed, soft ones too, by :class:`graphfuse.rules.Refine` in the model.
 
     Attributes:
         head: By itself.
