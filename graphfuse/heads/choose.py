@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from graphfuse.core.answer import Answer
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
-from graphfuse.core.fused import Fused
 from graphfuse.core.message import segment, segment_log_sum, segment_softmax
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
+from graphfuse.heads.readout import RowScores
 
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
 
@@ -44,7 +44,7 @@ class Choose:
         if self.kind not in schema.kinds:
             near = did_you_mean(self.kind, schema.kinds)
             raise InputError(f"Choose: the schema has no kind {self.kind!r}.{near}")
-        return NodeScores(dim, self.kind)
+        return RowScores(dim, self.kind)
 
     def check(self, samples: Iterable[Sample]) -> None:
         """Raises ``InputError`` with the sample's name where a target is no tensor of rows that exist."""
@@ -106,21 +106,3 @@ class Choose:
         ends = batch.offsets[self.kind].tolist()
         every = scores.detach().cpu()
         return [a + int(every[a:b].argmax()) if b > a else None for a, b in itertools.pairwise(ends)]
-
-
-class NodeScores(nn.Module):
-    """Scores each node of a kind against its sample's vector: ``Fused -> [N_kind]``."""
-
-    def __init__(self, dim: int, kind: str):
-        super().__init__()
-        self.kind = kind
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
-        self.plain = nn.Linear(dim, 1, bias=False)
-        self.score = nn.Sequential(nn.Linear(3 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, 1))
-
-    def forward(self, fused: Fused) -> Tensor:
-        """Scores the nodes."""
-        states = fused.graph.of(self.kind)
-        node = self.norms[0](states)
-        sample = self.norms[1](fused.vector).index_select(0, fused.graph.owner(self.kind))
-        return (self.plain(states) + self.score(torch.cat([node, sample, node * sample], 1)))[:, 0]
