@@ -147,6 +147,20 @@ def _place(literal: int, count: int) -> int:
     return literal - 1 if literal > 0 else count - literal - 1
 
 
+def never(tree: Tree, count: int, budget: Budget) -> bool:
+    """Whether a tree is false whatever its labels are; where that is beyond the budget, it is not known to be.
+
+    Where each label is in it once, that is seen at once.
+    """
+    if isinstance(tree, bool):
+        return not tree
+    labels = list(labels_in(tree))
+    try:
+        return len(set(labels)) < len(labels) and isinstance(Compiled.of([tree], count, budget), set)
+    except TooLargeError:
+        return False
+
+
 def contradiction(constraints: Sequence[Tree], among: set[int], count: int, budget: Budget) -> list[int]:
     """The places of constraints that cannot hold at once, of which none can be left out.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from graphfuse.core.errors import InputError
 from graphfuse.core.graph import Ints
 from graphfuse.rules.atoms import Atom, Exists, ForAll, Label, Measured
-from graphfuse.rules.compiled import Compiled
+from graphfuse.rules.compiled import Compiled, never
 from graphfuse.rules.diagram import Budget, TooLargeError
 from graphfuse.rules.exact import NEVER, impossible
 from graphfuse.rules.expression import Expression
@@ -201,17 +201,8 @@ class Lifted:
         return Ground(renumbered(self.body, to), columns, of, torch.from_numpy(own).to(device))
 
     def _is_idle(self, tree: Tree, count: int, budget: Budget) -> bool:
-        """Where each label is in a tree once, that is seen at once."""
-        if isinstance(tree, bool):
-            return tree is self.every
         if tree not in self.idle:
-            labels, deciding = list(labels_in(tree)), denied(tree) if self.every else tree
-            try:
-                self.idle[tree] = len(set(labels)) < len(labels) and isinstance(
-                    Compiled.of([deciding], count, budget), set
-                )
-            except TooLargeError:
-                self.idle[tree] = False
+            self.idle[tree] = never(denied(tree) if self.every else tree, count, budget)
         return self.idle[tree]
 
     def ready(self, ground: Ground, budget: Budget) -> Compiled | None:
