@@ -96,8 +96,8 @@ def labelled(head: Ruled, known: Iterable[tuple[str, Any, Mapping[str, float | s
 
 
 def check_labels(head: Any, splits: Mapping[str, Sequence[Sample]], allow: bool) -> None:
-    """Warns of rules that never fire or teach nothing and facts that lack in the first split; stops at labels that break
-    a hard rule.
+    """Stops at labels that break a hard rule; of the first split warns of facts that lack, and of rules that never fire
+    or, being all that teaches, are kept by one answer for all.
 
     Args:
         head: Of a model; one without rules is not looked at.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from graphfuse.core.errors import InputError
 from graphfuse.rules.atoms import Atom, Exists, ForAll, Label, Measured, of_row, renamed
-from graphfuse.rules.compiled import Compiled, contradiction
+from graphfuse.rules.compiled import Compiled, contradiction, never
 from graphfuse.rules.cost import log_total
 from graphfuse.rules.diagram import Budget, TooLargeError
 from graphfuse.rules.exact import impossible, odds, weights
@@ -70,6 +70,9 @@ class Conditioned:
         Raises:
             InputError: They contradict each other, and which do; or they are beyond the budget.
         """
+        for rule, lifted in zip(self.rules, self.lifted):
+            if rule.hard and not lifted.of_rows and never(lifted.whole, len(lifted.atoms), self.budget):
+                raise InputError(f"{self.source}: hard rule {_named(rule)} can never hold.")
         hard = [place for place in self.trees if self.rules[place].hard]
         trees, count = [self.trees[place] for place in hard], len(self.place) + len(self.hard_seen)
         try:
@@ -82,14 +85,14 @@ class Conditioned:
             raise InputError(f"{self.source}: labels that hard rules join are beyond a budget of {budget}; give RuleSet"
                              " a larger one, install graphfuse[solver] for answers without totals, or make rules "
                              "soft.") from None  # fmt: skip
-        named = ", ".join(f"{rule.name!r} (line {rule.line})" if rule.line else repr(rule.name) for rule in core)
+        named = ", ".join(map(_named, core))
         if len(core) == 1:
             raise InputError(f"{self.source}: hard rule {named} can never hold.")
         raise InputError(f"{self.source}: hard rules {named} contradict each other; leave one of them out.")
 
     def redundant(self) -> Iterator[tuple[Rule, str]]:
         """Rules that say nothing, or nothing that one before them does not say, and what is to be said of each."""
-        return redundant([self.rules[place] for place in self.trees], list(self.trees.values()))
+        return redundant(self.rules, self.lifted, self.trees, self.budget)
 
     def given(self, logits: Tensor, graph: Facts | None) -> Tensor:
         """Logits beside what hard rules measure, which is as certain as evidence: ``[B, L] -> [B, L + O]``.
@@ -158,3 +161,7 @@ class Conditioned:
         if rows:
             what = "infinite logits or measurements" if self.hard_seen else "infinite logits"
             raise InputError(f"The {what} of {named_rows(torch.tensor(rows))} break a rule, so no answer satisfies it.")
+
+
+def _named(rule: Rule) -> str:
+    return f"{rule.name!r} (line {rule.line})" if rule.line else repr(rule.name)

@@ -67,6 +67,7 @@ class Lifted:
         guard: Observed atoms that have to hold for the rule to say anything.
         body: What it says then, a tree over ``atoms``.
         atoms: The ``i``-th is literal ``i + 1``.
+        whole: The rule as a tree over them, what guards it and all.
         hard: Whether it must hold: then what cannot is an error, and else left out.
         compiled: Trees that it came to say, made ready.
         idle: Whether trees that it came to say are true whatever the labels are, or false where one thing is sought.
@@ -79,6 +80,7 @@ class Lifted:
     guard: Guard
     body: Tree
     atoms: tuple[Atom, ...]
+    whole: Tree
     hard: bool
     compiled: dict[Tree, Compiled | None] = field(default_factory=dict, repr=False)
     idle: dict[Tree, bool] = field(default_factory=dict, repr=False)
@@ -97,7 +99,7 @@ class Lifted:
         observed = {part: (atoms[abs(part) - 1], (part < 0) == every) for part in parts
                     if type(part) is int and not isinstance(atoms[abs(part) - 1], Label)}  # fmt: skip
         body = junction(kind, (part for part in parts if part not in observed)) if observed else tree
-        return cls(name, variables, every, tuple(observed.values()), body, atoms, hard)
+        return cls(name, variables, every, tuple(observed.values()), body, atoms, tree, hard)
 
     @cached_property
     def of_rows(self) -> bool:

@@ -211,8 +211,8 @@ def test_where_rules_alone_teach_an_answer_that_all_may_have_is_warned_of():
         return [str(each.message) for each in caught if each.category is RuleWarning]
 
     assert trained(bare, rule_mode="loss") == [
-        "No training sample has a label, and every rule holds where all have the same one, 'brain' or 'lung': trained by "
-        "rules alone, a model may say that of all."
+        "No training sample has a label, and every rule holds where all have the same one, 'brain' or 'lung': trained "
+        "by rules alone, a model may say that of all."
     ]
     assert trained(bare, f"{ward.SINGLE}soft both: bowel\nsoft no: brain | rib", rule_mode="loss") == []
     assert trained([*bare[1:], ward.visits("one", 1, 1, single=True)[0]], rule_mode="loss") == []
