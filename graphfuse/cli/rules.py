@@ -137,6 +137,7 @@ def _overview(read: RuleSet, file: Path, said: list[str]) -> dict[str, Any]:
     from dataclasses import asdict
 
     from graphfuse.core.errors import InputError
+    from graphfuse.rules import trivial
     from graphfuse.rules.overview import components
 
     joined = components(read)
@@ -151,7 +152,7 @@ def _overview(read: RuleSet, file: Path, said: list[str]) -> dict[str, Any]:
         "file": str(file), "rules": len(read.rules), "hard": sum(rule.hard for rule in read.rules),
         "labels": list(read.labels), "warnings": said, "components": [asdict(each) for each in joined],
         "free": [label for label in read.labels if label not in inside], "satisfiable": True,
-        "trivial": [what for what, fine in zip(("none", "all"), read.trivial().tolist()) if fine and read.rules],
+        "trivial": [what for what, fine in zip(("none", "all"), trivial(read).tolist()) if fine and read.rules],
         "allowed": allowed, **({"unknown": f"how many label sets are allowed {unknown}"} if allowed is None else {}),
     }  # fmt: skip
 

@@ -17,7 +17,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.heads import MultiLabel
 from graphfuse.model.ruled import Ruled
-from graphfuse.rules import And, Facts, ForAll, Implies, Label, RuleWarning
+from graphfuse.rules import And, Facts, ForAll, Implies, Label, RuleWarning, trivial
 from graphfuse.rules.atoms import Atom, of_row
 from graphfuse.rules.expression import Expression
 from graphfuse.rules.normal import Tree, tree_of
@@ -129,7 +129,7 @@ def check_labels(head: Any, splits: Mapping[str, Sequence[Sample]], allow: bool)
 
 def _shortcuts(head: Ruled) -> list[str]:
     """The labels that alone satisfy every rule, whatever the facts of a sample are."""
-    alone = head.rules.trivial(torch.eye(len(head.labels), dtype=torch.bool)).tolist()
+    alone = trivial(head.rules, torch.eye(len(head.labels), dtype=torch.bool)).tolist()
     return [str(label) for label, fine in zip(head.labels, alone) if fine]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from time import monotonic
 
 import torch
@@ -38,6 +39,23 @@ class Compiled:
     methods: tuple[Method, ...]
     clauses: tuple[Tensor, ...]
     trees: tuple[Tree, ...]
+
+    @cached_property
+    def places(self) -> Tensor | None:
+        """The labels of all methods, one after the other, ``[N]``; ``None`` where they are all there are, in order."""
+        labels = [label for method in self.methods for label in method.labels]
+        with torch.inference_mode(False):
+            return None if labels == list(range(self.count)) else torch.tensor(labels, dtype=torch.long)
+
+    def taken(self, logits: Tensor) -> Sequence[Tensor]:
+        """What each method is about, label after label: ``[B, count] -> float64 [n, B]`` each."""
+        own = logits if self.places is None else logits.index_select(1, self.places.to(logits.device))
+        each: Sequence[Tensor] = (
+            own.t()
+            .to(torch.double, memory_format=torch.contiguous_format)
+            .split([len(method.labels) for method in self.methods])
+        )
+        return each
 
     @classmethod
     def of(cls, constraints: Iterable[Tree], count: int, budget: Budget, solver: bool = False) -> Compiled | set[int]:
@@ -78,9 +96,11 @@ class Compiled:
 
     def holds(self, answers: Tensor) -> Tensor:
         """Whether answers ``bool [B, L]`` satisfy all of it, ``bool [B]``: by looking at them, not by how they came."""
-        both, good = torch.cat([answers, ~answers], 1), answers.new_ones(len(answers))
-        for literals in self.clauses:
-            good &= both[:, literals.to(both.device)].any(2).all(1)
+        good = answers.new_ones(len(answers))
+        if self.clauses:
+            both = torch.cat([answers.t(), ~answers.t()])
+            for literals in self.clauses:
+                good &= both[literals.to(both.device)].any(1).all(0)  # [C, m, B]
         for tree in self.trees:
             good &= truth(tree, answers)
         return good

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.rules.atoms import Atom, Exists, ForAll, Label, Measured, of_row, renamed
 from graphfuse.rules.compiled import Compiled, contradiction, never
 from graphfuse.rules.cost import log_total
+from graphfuse.rules.count import Counted
 from graphfuse.rules.diagram import Budget, TooLargeError
 from graphfuse.rules.exact import impossible, odds, weights
 from graphfuse.rules.facts import Facts, needed
@@ -116,13 +117,15 @@ class Conditioned:
 
     def answer(self, given: Tensor) -> Tensor:
         """The most probable that satisfies all hard rules, ``[B, L + O] -> bool [B, L]``."""
-        found = given.detach() > 0
         with torch.no_grad():
-            for method in self.compiled.methods:
-                places = torch.tensor(method.labels, device=given.device)
-                best, value = method.best(*odds(given[:, places]))
-                self._refuse(impossible(value))
-                found[:, places] = best.t()
+            best = list[Tensor]()
+            for method, own in zip(self.compiled.methods, self.compiled.taken(given)):
+                chosen = method.best_of_logits(own) if isinstance(method, Counted) else None
+                if chosen is None:
+                    chosen, value = method.best(*odds(own.t()))
+                    self._refuse(impossible(value))
+                best.append(chosen)
+            found = self._beside(lambda: given > 0, best).contiguous()
         if not self.compiled.holds(found).all():
             raise AssertionError("An answer breaks a hard rule; please report the rules and the logits.")
         return found[:, : len(self.place)]
@@ -133,16 +136,24 @@ class Conditioned:
 
     def marginals(self, given: Tensor, learns: bool) -> Tensor:
         """Of each label given that all hard rules hold, ``[B, L + O] -> float64 [B, L]``; with a gradient if asked."""
-        found = given.double().sigmoid()
-        for method in self.compiled.methods:
-            places = torch.tensor(method.labels, device=given.device)
-            with torch.inference_mode(False), torch.enable_grad():
-                off, on = weights(given[:, places] if learns else given.detach()[:, places].clone().requires_grad_())
+        found = list[Tensor]()
+        with torch.inference_mode(False), torch.enable_grad():
+            for method, own in zip(
+                self.compiled.methods, self.compiled.taken(given if learns else given.detach().clone())
+            ):
+                off, on = weights(own.t() if learns else own.t().detach().requires_grad_())
                 value = method.total(off, on)
                 self._refuse(impossible(value))
-                own = torch.autograd.grad(value.sum(), on, create_graph=learns)[0]
-            found = found.index_copy(1, places, own.t())
-        return found[:, : len(self.place)]
+                found += torch.autograd.grad(value.sum(), on, create_graph=learns)
+        return self._beside(given.double().sigmoid, found)[:, : len(self.place)]
+
+    def _beside(self, free: Callable[[], Tensor], found: list[Tensor]) -> Tensor:
+        """What methods found in the place of what labels are by themselves, ``[B, L + O]``."""
+        places = self.compiled.places
+        if places is None:
+            return torch.cat(found).t()
+        own = free()
+        return own.index_copy(1, places.to(own.device), torch.cat(found).t()) if found else own
 
     def allowed(self) -> int:
         """How many assignments of the labels satisfy all hard rules.

@@ -11,6 +11,7 @@ from torch.nn.functional import logsigmoid
 
 from graphfuse.core.errors import InputError
 from graphfuse.rules.compiled import Compiled
+from graphfuse.rules.count import Counted
 from graphfuse.rules.diagram import Budget
 from graphfuse.rules.exact import NEVER, impossible, weights
 from graphfuse.rules.fuzzy import LOGICS, truth
@@ -113,8 +114,9 @@ def log_total(compiled: Compiled, logits: Tensor, refuse: Callable[[Sequence[int
     ``refuse`` is told rows whose infinite logits break it.
     """
     total = logits[:, :0].sum(1, dtype=torch.double)  # zeros, with a gradient
-    for method in compiled.methods:
-        value = method.total(*weights(logits[:, torch.tensor(method.labels, device=logits.device)]))
+    for method, own in zip(compiled.methods, compiled.taken(logits)):
+        value = method.of_logits(own) if isinstance(method, Counted) else None
+        value = method.total(*weights(own.t())) if value is None else value
         refuse(impossible(value))
         total = total + value
     return total

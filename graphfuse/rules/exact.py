@@ -17,6 +17,8 @@ from graphfuse.rules.diagram import Diagram
 
 NEVER, LEAST = -1e30, -1e25
 """Stands for the logarithm of 0: sums of it stay finite, so gradients do; and the least that is none."""
+USUAL = 1e4
+"""No logarithm of a probability that is not extreme is larger."""
 
 
 class Method(Protocol):
@@ -179,9 +181,10 @@ class _Weights(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(x)
-        both = x.abs().neg_().exp_().log1p_()
-        off, on = (each.clamp_(min=LEAST) for each in (-x.clamp(min=0) - both, x.clamp(max=0) - both))
-        return off.masked_fill_(x == torch.inf, NEVER), on.masked_fill_(x == -torch.inf, NEVER)
+        size = x.abs()
+        largest, both = size.amax() if size.numel() else 0.0, size.neg_().exp_().log1p_()
+        off, on = x.clamp(min=0).neg_().sub_(both), x.clamp(max=0).sub_(both)
+        return (off, on) if largest < USUAL else _bounded(x, off, on)
 
     @staticmethod
     def backward(ctx: Any, off: Tensor, on: Tensor) -> Tensor:
@@ -195,8 +198,13 @@ def odds(logits: Tensor) -> tuple[Tensor, Tensor]:
     So nothing small is lost beside a large logit that is followed.
     """
     x = logits.t().to(torch.double, memory_format=torch.contiguous_format)
-    off, on = x.clamp(min=0).neg_().clamp_(min=LEAST), x.clamp(max=0).clamp_(min=LEAST)
-    return off.masked_fill_(x == torch.inf, NEVER), on.masked_fill_(x == -torch.inf, NEVER)
+    return _bounded(x, x.clamp(min=0).neg_(), x.clamp(max=0))
+
+
+def _bounded(x: Tensor, off: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights in place, so that they are finite: no less than :data:`LEAST`, and :data:`NEVER` against evidence."""
+    off.clamp_(min=LEAST).masked_fill_(x == torch.inf, NEVER)
+    return off, on.clamp_(min=LEAST).masked_fill_(x == -torch.inf, NEVER)
 
 
 def impossible(value: Tensor) -> Sequence[int]:

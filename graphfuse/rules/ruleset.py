@@ -26,7 +26,6 @@ from graphfuse.rules.lifted import Ground, Lifted, check_answers, check_logits
 from graphfuse.rules.margin import Margins
 from graphfuse.rules.refine import enhancement
 from graphfuse.rules.rule import Rule, RuleWarning, check, place_of, weights_of
-from graphfuse.rules.trivial import suit
 from graphfuse.rules.vocabulary import ALL, Vocabulary
 
 
@@ -303,19 +302,6 @@ class RuleSet:
             InputError: That depends on what is observed.
         """
         return self._exact.allowed()
-
-    def trivial(self, answers: Tensor | None = None) -> Tensor:
-        """Which answers satisfy every rule, soft ones too, if all rows have the same, whatever is observed.
-
-        A network that is trained by the rules alone, without labels, may end at one of these: a reasoning shortcut
-        (Marconato et al. 2023, "Not all neuro-symbolic concepts are created equal").
-
-        Shape: ``answers bool [A, L] -> bool [A]``; left out, they are two: no label is true, and all are.
-        """
-        if answers is None:
-            answers = torch.tensor([[False], [True]]).expand(2, len(self.labels))
-        check_answers(answers, len(self.labels))
-        return suit(self._lifted, answers, self._place, self.budget)
 
     def check_totals(self) -> None:
         """Raises ``InputError`` where ``log_partition`` and ``marginals`` are beyond the budget."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -10,25 +10,33 @@ from torch import Tensor
 from graphfuse.rules.atoms import Label
 from graphfuse.rules.compiled import never
 from graphfuse.rules.diagram import Budget
-from graphfuse.rules.lifted import Lifted
+from graphfuse.rules.lifted import Lifted, check_answers
 from graphfuse.rules.normal import denied, renumbered
+from graphfuse.rules.ruleset import RuleSet
 from graphfuse.rules.truth import truth
 
 
-def suit(rules: Sequence[Lifted], answers: Tensor, place: Mapping[str, int], budget: Budget) -> Tensor:
-    """Which answers, each given to all rows, satisfy all rules whatever is observed: ``bool [A, L] -> bool [A]``.
+def trivial(rules: RuleSet, answers: Tensor | None = None) -> Tensor:
+    """Which answers satisfy every rule, soft ones too, if all rows have the same, whatever is observed.
 
-    Of a rule that something exists, wherever what guards it is observed. Comparisons are taken as independent.
+    A network that is trained by the rules alone, without labels, may end at one of these: a reasoning shortcut
+    (Marconato et al. 2023, "Not all neuro-symbolic concepts are created equal"). A rule that something exists is taken
+    to be about what is observed to guard it, and comparisons to be independent of each other.
+
+    Shape: ``answers bool [A, L] -> bool [A]``; left out, they are two: no label is true, and all are.
     """
+    if answers is None:
+        answers = torch.tensor([[False], [True]]).expand(2, len(rules.labels))
+    check_answers(answers, len(rules.labels))
     good = answers.new_ones(len(answers))
-    for rule in rules:
-        numbers = {at: place[atom.name] for at, atom in enumerate(rule.atoms, 1) if isinstance(atom, Label)}
+    for rule in rules._lifted:
+        numbers = {at: rules._place[atom.name] for at, atom in enumerate(rule.atoms, 1) if isinstance(atom, Label)}
         own = answers[:, list(numbers.values())]
         if len(numbers) == len(rule.atoms):
             good &= truth(rule.body, own)
             continue
         each, which = own.unique(dim=0, return_inverse=True)  # with many answers few that differ here
-        told = [_holds(rule, dict(zip(numbers, row)), budget) for row in each.tolist()]
+        told = [_holds(rule, dict(zip(numbers, row)), rules.budget) for row in each.tolist()]
         good &= torch.tensor(told, dtype=torch.bool, device=good.device)[which]
     return good
 

@@ -12,7 +12,9 @@ from torch.testing import assert_close
 
 import graphfuse as gf
 from graphfuse.rules import Count, Label, Rule, RuleSet, RuleWarning
+from graphfuse.rules.count import Counted, _log1p_sum
 from graphfuse.rules.diagram import Budget, build
+from graphfuse.rules.exact import odds, weights
 
 DOUBLE = torch.double
 
@@ -262,3 +264,39 @@ def test_a_long_chain_has_a_narrow_diagram_whatever_the_order_of_its_labels():
     diagram = build([frozenset((-place[a], place[b])) for a, b in pairs], [], Budget())
     assert max(map(len, diagram.false)) <= 3
     assert diagram.models() == 121
+
+
+@pytest.mark.parametrize(("low", "high", "wanted"), [
+    (1, 1, [True] * 7), (0, 1, [True] * 7), (1, 1, [False] * 7), (6, 7, [True] * 7), (6, 6, [False, True] * 3 + [True]),
+    (1, 1, [True, False] * 3 + [True]), (0, 1, [False]), (0, 1, [True, False]), (1, 1, [True] * 21),
+])  # fmt: skip
+def test_what_counts_one_at_most_is_the_same_by_logits_as_by_weights(low, high, wanted):
+    count = Counted(tuple(range(len(wanted))), tuple(wanted), low, high)
+    x = 3 * torch.randn(len(wanted), 5, generator=torch.Generator().manual_seed(0), dtype=DOUBLE)
+    x[:, 0], x[:, 1], x[0, 2] = 0, -60, 60
+    leaves = [x.clone().requires_grad_() for _ in range(2)]
+    by_logits, by_weights = count.of_logits(leaves[0]), count.total(*weights(leaves[1].t()))
+    assert_close(by_logits, by_weights, atol=1e-12, rtol=1e-12)
+    first = [torch.autograd.grad(v.square().sum(), leaf, create_graph=True)[0]
+             for v, leaf in zip((by_logits, by_weights), leaves)]  # fmt: skip
+    assert_close(first[0], first[1], atol=1e-11, rtol=1e-11)
+    second = [torch.autograd.grad(g.square().sum(), leaf)[0] for g, leaf in zip(first, leaves)]
+    assert_close(second[0], second[1], atol=1e-9, rtol=1e-9)
+    assert count.of_logits(torch.cat([x[:, :4], torch.full_like(x[:, :1], torch.inf)], 1)) is None
+    assert count.best_of_logits(x).equal(count.best(*odds(x.t()))[0])
+
+
+@pytest.mark.parametrize("many", [1, 2, 5, 8, 21, 1001])
+def test_logarithms_of_many_that_are_nearly_one_are_summed_without_loss(many):
+    small = 10 ** -(40 * torch.rand(many, 50, generator=torch.Generator().manual_seed(0), dtype=DOUBLE))
+    assert_close(_log1p_sum(small.clone()), small.log1p().sum(0), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 1), (0, 3), (2, 9), (9, 12), (12, 12), (0, 0)])
+def test_of_equals_the_earlier_count(low, high):
+    x = torch.randint(-2, 3, (12, 200), generator=torch.Generator().manual_seed(low)).double()
+    found = Counted(tuple(range(12)), (True,) * 12, low, high).best_of_logits(x)
+    for gain, own in zip(x.t().tolist(), found.t().tolist()):
+        many = min(max(sum(each > 0 for each in gain), low), high)
+        taken = sorted(range(12), key=lambda at: -gain[at])[:many]  # which is stable
+        assert [at for at, true in enumerate(own) if true] == sorted(taken)
