@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphfuse.rules.exact import LEAST, NEVER, USUAL, either, weights
+from graphfuse.rules.exact import LEAST, NEVER, USUAL, either, weights, within
 
 PAIRED = 4
 """The highest degree up to which polynomials are multiplied in pairs."""
@@ -52,7 +52,7 @@ class Counted:
     def of_logits(self, x: Tensor) -> Tensor | None:
         """:meth:`total` by logits ``[n, B]``, which is quicker; ``None`` if more than one counts or one is extreme."""
         fewer, low, high = self._range()
-        if high != 1 or not _within(x, USUAL):
+        if high != 1 or not within(x, USUAL):
             return None
         literals = self._facing(x)
         found: Tensor = _OneAtMost.apply(-literals if fewer else literals, low)
@@ -65,7 +65,7 @@ class Counted:
 
     def best_of_logits(self, x: Tensor) -> Tensor | None:
         """What :meth:`best` chooses by logits ``[n, B]``, which is quicker; ``None`` if one is evidence or as large."""
-        return self._best(x) if _within(x, -LEAST) else None
+        return self._best(x) if within(x, -LEAST) else None
 
     def _best(self, gain: Tensor) -> Tensor:
         """By what labels gain where they are true."""
@@ -98,12 +98,6 @@ class Counted:
         if many - self.low < self.high:
             return True, many - self.high, many - self.low
         return False, self.low, self.high
-
-
-def _within(x: Tensor, limit: float) -> bool:
-    """Whether no number is as far from 0."""
-    low, high = x.detach().aminmax() if x.numel() else (x.new_zeros(()),) * 2
-    return -limit < float(low) and float(high) < limit
 
 
 class _OneAtMost(torch.autograd.Function):

@@ -181,10 +181,9 @@ class _Weights(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(x)
-        size = x.abs()
-        largest, both = size.amax() if size.numel() else 0.0, size.neg_().exp_().log1p_()
+        both = x.abs().neg_().exp_().log1p_()
         off, on = x.clamp(min=0).neg_().sub_(both), x.clamp(max=0).sub_(both)
-        return (off, on) if largest < USUAL else _bounded(x, off, on)
+        return (off, on) if within(x, USUAL) else _bounded(x, off, on)
 
     @staticmethod
     def backward(ctx: Any, off: Tensor, on: Tensor) -> Tensor:
@@ -207,7 +206,15 @@ def _bounded(x: Tensor, off: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
     return off, on.clamp_(min=LEAST).masked_fill_(x == -torch.inf, NEVER)
 
 
+def within(x: Tensor, limit: float) -> bool:
+    """Whether no number is as far from 0 as the limit."""
+    low, high = x.detach().aminmax() if x.numel() else (x.new_zeros(()),) * 2
+    return -limit < float(low) and float(high) < limit
+
+
 def impossible(value: Tensor) -> Sequence[int]:
     """Rows whose evidence allows nothing."""
+    if within(value, -NEVER / 2):
+        return []
     rows: list[int] = (value < NEVER / 2).nonzero()[:, 0].tolist()
     return rows
