@@ -100,7 +100,8 @@ class Compiled:
         if self.clauses:
             both = torch.cat([answers.t(), ~answers.t()])
             for literals in self.clauses:
-                good &= both[literals.to(both.device)].any(1).all(0)  # [C, m, B]
+                taken = both.index_select(0, literals.to(both.device).view(-1))
+                good &= taken.unflatten(0, literals.shape).any(1).all(0)  # [C, m, B]
         for tree in self.trees:
             good &= truth(tree, answers)
         return good
