@@ -9,17 +9,17 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from graphfuse.core.errors import InputError
 from graphfuse.core.message import segment, segment_softmax
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.heads import Choose, Classify, Tag
+from graphfuse.model.all_rows import AllRows, broken_by_labels, known_labels
 from graphfuse.model.among import Among
 from graphfuse.model.each_row import EachRow
 from graphfuse.model.given import chosen
 from graphfuse.model.one_node import OneNode, alone
 from graphfuse.model.over_samples import LEAST, of_one, weighed
-from graphfuse.rules import Exists, Facts, Refine, RuleSet
+from graphfuse.rules import Facts, Refine, RuleSet
 from graphfuse.rules.alone import each_alone
 
 
@@ -31,7 +31,7 @@ class OverNodes:
     its nodes, exactly. Of ``Tag`` with ``Classify``, rules that join rows take its probabilities as independent.
 
     Raises:
-        InputError: Rules join rows and have to hold of each by itself, cannot refine, or ask for what there is not.
+        InputError: Rules cannot refine, or ask for what there is not.
             Each method that is given a batch: a fact is of another sort than rules compare it with; names the sample.
     """
 
@@ -40,11 +40,6 @@ class OverNodes:
     mode: str
 
     def __post_init__(self) -> None:
-        joining = [rule.name for rule in self.rules.rules if rule.hard and not of_one(rule.says)]
-        if self.mode == "exact" and isinstance(self.head, Tag) and joining:
-            raise InputError(f"{self.rules.source or 'Rules'}: hard rule {joining[0]!r} joins nodes or links, and in "
-                             "rule_mode 'exact' Tag answers each by itself; make it soft, or take rule_mode 'loss' or "
-                             "'refine'.")  # fmt: skip
         if self.mode == "refine":
             self.rules.refine(torch.zeros(0, len(self.rules.labels)), self.among.nothing(),
                               torch.ones(len(self.rules.rules)))  # fmt: skip
@@ -61,11 +56,14 @@ class OverNodes:
         return self.among.sorts
 
     @cached_property
-    def answering(self) -> Choose | Tag | OneNode | EachRow:
+    def answering(self) -> Choose | Tag | OneNode | EachRow | AllRows:
         """The head that answers: conditioned on hard rules in mode ``exact``."""
         if self.mode != "exact":
             return self.head
-        return OneNode(self.head, self.among) if isinstance(self.head, Choose) else EachRow.of(self.head, self.rules)
+        if isinstance(self.head, Choose):
+            return OneNode(self.head, self.among)
+        joining = any(rule.hard and not of_one(rule.says) for rule in self.rules.rules)
+        return AllRows.of(self.head, self.among) if joining else EachRow.of(self.head, self.rules)
 
     def check_schema(self, schema: Schema) -> None:
         """Raises ``InputError`` where rules speak of a relation that the schema does not give."""
@@ -99,19 +97,12 @@ class OverNodes:
         """Which rules, over the same labels, the targets of each sample break, ``bool [B, R]``.
 
         Of ``Choose``, those that its first right node breaks, and none where another breaks no hard one. Of ``Tag``,
-        those that known rows break, so that of what need not be everywhere nothing is said where some are not known.
+        those that known rows break.
         """
         facts, owner = self.among.facts(batch), self.among.owner(batch)
         if isinstance(self.head, Choose):
             return self._of_right_node(batch, rules, facts, owner)
-        known = self.head.known(batch).cpu()
-        taught = Batch(("",) * int(known.sum()), {}, {}, targets=tuple(
-            target for target, own in zip(self.head.rows(batch).targets, known.tolist()) if own))  # fmt: skip
-        said = self.head.each.right(taught, torch.device("cpu"))
-        broken = rules.violations(said, facts.among(known))
-        somewhere = torch.tensor([isinstance(rule.says, Exists) for rule in rules.rules], dtype=torch.bool)
-        partly = segment((~known).long(), owner, len(batch)) > 0
-        return (segment(broken.long(), owner[known], len(batch)) > 0) & ~(partly[:, None] & somewhere)
+        return broken_by_labels(rules, facts, owner, len(batch), *known_labels(self.head, batch))
 
     def _of_right_node(self, batch: Batch, rules: RuleSet, facts: Facts, owner: Tensor) -> Tensor:
         assert isinstance(self.head, Choose)
@@ -135,8 +126,8 @@ class OverNodes:
             return after, after
         return by_sample(self._said(self.head, scores if before is None else before, batch)), after
 
-    def _said(self, head: Choose | Tag | OneNode | EachRow, scores: Tensor, batch: Batch) -> Tensor:
-        if isinstance(head, OneNode | EachRow):
+    def _said(self, head: Choose | Tag | OneNode | EachRow | AllRows, scores: Tensor, batch: Batch) -> Tensor:
+        if isinstance(head, OneNode | EachRow | AllRows):
             return head.chosen(scores, batch)
         if isinstance(head, Tag):
             return chosen(head.each, scores)

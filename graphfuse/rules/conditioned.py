@@ -17,11 +17,12 @@ from graphfuse.rules.cost import log_total
 from graphfuse.rules.count import Counted
 from graphfuse.rules.diagram import Budget, TooLargeError
 from graphfuse.rules.exact import impossible, odds, weights
-from graphfuse.rules.facts import Facts, needed
+from graphfuse.rules.facts import Facts, given_facts, needed
 from graphfuse.rules.lifted import Lifted, named_rows
 from graphfuse.rules.normal import Tree, tree_of
 from graphfuse.rules.redundant import redundant
 from graphfuse.rules.rule import Rule
+from graphfuse.rules.together import Together
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,17 +96,24 @@ class Conditioned:
         """Rules that say nothing, or nothing that one before them does not say, and what is to be said of each."""
         return redundant(self.rules, self.lifted, self.trees, self.budget)
 
-    def given(self, logits: Tensor, graph: Facts | None) -> Tensor:
-        """Logits beside what hard rules measure, which is as certain as evidence: ``[B, L] -> [B, L + O]``.
+    @cached_property
+    def hard(self) -> tuple[Lifted, ...]:
+        """The hard ones."""
+        return tuple(lifted for lifted in self.lifted if lifted.hard)
 
-        Raises:
-            InputError: A hard rule joins rows, which are answered one by one; facts are needed.
-        """
-        for rule, lifted in zip(self.rules, self.lifted):
-            if rule.hard and not lifted.of_rows:
-                raise InputError(f"{lifted.name} joins rows, and rows are answered one by one; make it soft, or use it "
-                                 "as a loss or to refine.")  # fmt: skip
-        return self.beside(logits, graph, self.hard_seen)
+    @cached_property
+    def joining(self) -> Lifted | None:
+        """The first hard rule that joins rows, if there is one: then all rows are answered together."""
+        return next((lifted for lifted in self.hard if not lifted.of_rows), None)
+
+    def together(self, logits: Tensor, graph: Facts | None) -> Together:
+        """Hard rules of all rows, made ready once for these facts."""
+        facts = given_facts(graph) or Facts()
+        known, key = facts.kept(len(logits)), ("together", self, logits.device)
+        if key not in known:
+            known[key] = Together.of(self.hard, facts, logits.detach(), self.place, self.budget, self.source)
+        found: Together = known[key]
+        return found
 
     def beside(self, logits: Tensor, graph: Facts | None, atoms: Sequence[Measured]) -> Tensor:
         """Logits beside what is measured, ``[B, L] -> [B, L + len(atoms)]``."""
@@ -115,8 +123,11 @@ class Conditioned:
         seen = torch.stack([facts.measured(atom, len(logits)).to(logits.device) for atom in atoms], 1)
         return torch.cat([logits, torch.where(seen, torch.inf, -torch.inf).to(logits.dtype)], 1)
 
-    def answer(self, given: Tensor) -> Tensor:
-        """The most probable that satisfies all hard rules, ``[B, L + O] -> bool [B, L]``."""
+    def answer(self, logits: Tensor, graph: Facts | None) -> Tensor:
+        """The most probable that satisfies all hard rules, ``[B, L] -> bool [B, L]``."""
+        if self.joining:
+            return self.together(logits, graph).answer(logits)
+        given = self.beside(logits, graph, self.hard_seen)
         with torch.no_grad():
             best = list[Tensor]()
             for method, own in zip(self.compiled.methods, self.compiled.taken(given)):
@@ -130,12 +141,21 @@ class Conditioned:
             raise AssertionError("An answer breaks a hard rule; please report the rules and the logits.")
         return found[:, : len(self.place)]
 
-    def log_partition(self, given: Tensor) -> Tensor:
-        """The logarithm of the probability that all hard rules hold, ``[B, L + O] -> float64 [B]``."""
-        return log_total(self.compiled, given, self._refuse)
+    def log_partition(self, logits: Tensor, graph: Facts | None) -> Tensor:
+        """The logarithm of the probability that all hard rules hold, ``[B, L] -> float64 [B]``."""
+        if self.joining:
+            return self.together(logits, graph).log_partition(logits)
+        return self.of_rows(logits, graph)
 
-    def marginals(self, given: Tensor, learns: bool) -> Tensor:
-        """Of each label given that all hard rules hold, ``[B, L + O] -> float64 [B, L]``; with a gradient if asked."""
+    def of_rows(self, logits: Tensor, graph: Facts | None) -> Tensor:
+        """The logarithm of the probability that hard rules over single rows hold, ``[B, L] -> float64 [B]``."""
+        return log_total(self.compiled, self.beside(logits, graph, self.hard_seen), self._refuse)
+
+    def marginals(self, logits: Tensor, graph: Facts | None, learns: bool) -> Tensor:
+        """Of each label given that all hard rules hold, ``[B, L] -> float64 [B, L]``; with a gradient if asked."""
+        if self.joining:
+            return self.together(logits, graph).marginals(logits, learns)
+        given = self.beside(logits, graph, self.hard_seen)
         found = list[Tensor]()
         with torch.inference_mode(False), torch.enable_grad():
             for method, own in zip(

@@ -120,6 +120,8 @@ def explain(
     if logits.ndim == 2 and len(logits) != 1:
         raise InputError(f"Logits are {list(logits.shape)}; one row is explained at a time, such as logits[0].")
     logits = logits.detach() if logits.ndim == 2 else logits.detach()[None]
+    if joining := rules._exact.joining:
+        raise InputError(f"{joining.name} joins rows, and one row is explained at a time; make it soft.")
     answer = rules.answer(logits, graph) if answer is None else answer
     given = rules._exact.beside(logits, graph, rules._exact.seen)  # [1, L], and with what is measured
     measured = given[:, len(rules.labels) :] > 0

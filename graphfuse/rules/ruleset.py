@@ -163,19 +163,20 @@ class RuleSet:
 
         Args:
             logits: Infinite ones are evidence.
-            graph: What is observed of the rows, where hard rules measure something.
+            graph: What is observed of the rows, where hard rules ask for it. Rows that they join are answered together.
 
         Raises:
-            InputError: A logit is NaN, or evidence breaks a hard rule, names the rows; a hard rule joins rows, which
-                are answered one by one.
+            InputError: A logit is NaN, or evidence breaks a hard rule, names the rows; hard rules contradict each other
+                for these facts, or what they join is beyond the budget.
         """
         check_logits(logits, len(self.labels))
-        return self._exact.answer(self._exact.given(logits, graph))
+        return self._exact.answer(logits, graph)
 
     def log_partition(self, logits: Tensor, graph: Facts | None = None) -> Tensor:
         """The logarithm of the probability that independent outputs satisfy every hard rule; its negative is a loss.
 
-        Its gradient to a logit is the marginal of that label given the rules minus its probability without them.
+        Its gradient to a logit is the marginal given the rules minus the probability without them. Of rows that hard
+        rules join it stands at the first one.
 
         Shape: ``logits [B, L] -> [B]``.
 
@@ -183,7 +184,7 @@ class RuleSet:
             InputError: As :meth:`answer`; or totals of a hierarchy with many parents are beyond the budget.
         """
         check_logits(logits, len(self.labels))
-        return self._exact.log_partition(self._exact.given(logits, graph)).to(_full(logits))
+        return self._exact.log_partition(logits, graph).to(_full(logits))
 
     def marginals(self, logits: Tensor, graph: Facts | None = None) -> Tensor:
         """The probability of each label given that every hard rule holds.
@@ -195,7 +196,7 @@ class RuleSet:
         """
         check_logits(logits, len(self.labels))
         learns = torch.is_grad_enabled() and logits.requires_grad
-        return self._exact.marginals(self._exact.given(logits, graph), learns).to(_full(logits))
+        return self._exact.marginals(logits, graph, learns).to(_full(logits))
 
     def loss(
         self, logits: Tensor, graph: Facts | None = None, kind: str = "probability", weights: Tensor | None = None
@@ -233,7 +234,7 @@ class RuleSet:
                 if rule.weight is None and not rule.hard:
                     total = total - weigh[place].log()
         if kind == "exact" and len(logits):
-            total = total - self._exact.log_partition(self._exact.beside(logits, graph, self._exact.hard_seen)).mean()
+            total = total - self._exact.of_rows(logits, graph).mean()
         return (total / max(1, len(self.rules))).to(_full(logits))
 
     def refine(self, logits: Tensor, graph: Facts | None = None, weights: Tensor | None = None) -> Tensor:
@@ -259,10 +260,7 @@ class RuleSet:
         return torch.where(given.isinf(), given, found)  # what is known stays so
 
     def holds(self, answers: Tensor, graph: Facts | None = None) -> Tensor:
-        """Whether answers satisfy every hard rule over single rows, by a look at all clauses at once.
-
-        Shape: ``answers bool [B, L] -> bool [B]``.
-        """
+        """Whether answers ``bool [B, L]`` satisfy every hard rule over single rows, by a look at all clauses: ``[B]``."""
         check_answers(answers, len(self.labels))
         return self._exact.compiled.holds(
             self._exact.beside(torch.where(answers, 1.0, -1.0), graph, self._exact.hard_seen) > 0
@@ -279,7 +277,7 @@ class RuleSet:
         return torch.stack(found, 1) if found else answers[:, :0]
 
     def groundings(self, rows: int, graph: Facts | None = None) -> dict[str, int]:
-        """Of how many things, or of how many that meet, each rule says something that is not true by itself."""
+        """Of how many things, or that meet, each rule says something that is not true by itself."""
         like = torch.empty(rows, len(self.labels), device="meta")
         return {rule.name: sum(map(len, self._ground(lifted, like, graph)))
                 for rule, lifted in zip(self.rules, self._lifted)}  # fmt: skip

@@ -296,11 +296,8 @@ def test_words_and_numbers_are_told_apart(says, given, said):
         RuleSet.parse(f"hard r: forall x. {says}", ["a"]).loss(torch.zeros(2, 1), Facts(features={"f": given}))
 
 
-def test_rules_that_join_rows_are_not_answered_one_by_one():
+def test_how_many_are_allowed_depends_on_what_is_related():
     rules = RuleSet.parse("hard c: forall x, y. cites(x, y) & a(x) -> a(y)", labels=["a"], relations={"cites"})
-    for ask in (rules.answer, rules.marginals, rules.log_partition):
-        with pytest.raises(gf.InputError, match=r"^Line 1: rule 'c' joins rows, and rows are answered one by one"):
-            ask(torch.zeros(2, 1), Facts({"cites": torch.tensor([[0], [1]])}))
     with pytest.raises(gf.InputError, match="how many are allowed depends"):
         rules.allowed()
 
