@@ -17,6 +17,9 @@ from graphfuse.heads import Classify, Tag
 from graphfuse.model.among import Among
 from graphfuse.rules import Exists, Facts, Label, Rule, RuleSet, RuleWarning, exactly_one
 
+LEAST = 1e-12
+"""The least marginal of which a logarithm is taken."""
+
 
 @dataclass(frozen=True)
 class AllRows:
@@ -62,10 +65,10 @@ class AllRows:
 
     def summary(self, scores: Sequence[Tensor], batches: Sequence[Batch]) -> dict[str, float]:
         """The head's, of marginals."""
-        sure = [self.rules.marginals(own.double(), self.among.facts(batch)) for own, batch in zip(scores, batches)]
-        return self.head.summary(
-            [p.log() if isinstance(self.head.each, Classify) else p.logit() for p in sure], batches
-        )
+        sure = [self.rules.marginals(own.double(), self.among.facts(batch)).clamp(LEAST, 1 - LEAST)
+                for own, batch in zip(scores, batches)]  # fmt: skip
+        one = isinstance(self.head.each, Classify)
+        return self.head.summary([p.log() if one else p.logit() for p in sure], batches)
 
     def said(self, scores: Tensor, batch: Batch) -> Tensor:
         """The log odds of what is answered against its opposite, before rules, summed over a sample's rows."""

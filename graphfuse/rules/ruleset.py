@@ -260,7 +260,7 @@ class RuleSet:
         return torch.where(given.isinf(), given, found)  # what is known stays so
 
     def holds(self, answers: Tensor, graph: Facts | None = None) -> Tensor:
-        """Whether answers ``bool [B, L]`` satisfy every hard rule over single rows, by a look at all clauses: ``[B]``."""
+        """Whether answers satisfy every hard rule over single rows, by a look: ``bool [B, L] -> bool [B]``."""
         check_answers(answers, len(self.labels))
         return self._exact.compiled.holds(
             self._exact.beside(torch.where(answers, 1.0, -1.0), graph, self._exact.hard_seen) > 0

@@ -1,5 +1,6 @@
 """Rules over what ``Tag`` says of nodes and links: as of rows by themselves, over relations, by hand, in training."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -137,10 +138,78 @@ def test_known_labels_that_break_a_rule_stop_training_and_unknown_ones_do_not():
         gf.fit(model, [good], [replace(good, name="v")], epochs=1)  # it would, were the second one known
 
 
-def test_in_mode_exact_a_hard_rule_joins_no_nodes():
-    rules = gf.RuleSet.parse("hard caught: forall x, y. meets(x, y) & flu(x) -> flu(y)", SIGNS)
-    with pytest.raises(gf.InputError, match=r"hard rule 'caught' joins nodes or links, and .* make it soft"):
-        gf.FusionModel(PLAN, TAG, "sage", 8, 1, rules)
+TOGETHER = """
+hard caught: forall x, y. meets(x, y) & flu(x) -> flu(y) | fever(y)
+hard hot: forall x. temp(x) >= 39 -> fever(x) | flu(x)
+soft kept: forall x. cough(x) -> flu(x)
+"""
+KNOWN = {"one": ["flu", None, "fever"], "several": [("flu",), None, ("fever", "flu")]}
+
+
+def person(name: str, target: list, pairs: list[list[int]]) -> gf.Sample:
+    return gf.Sample(name, {"person": torch.zeros(len(target), 5)}, {CITES: torch.tensor(pairs)}, target=target,
+                     node_facts={"person": {"temp": torch.tensor([38.0, 37.0, 39.5][: len(target)])}})  # fmt: skip
+
+
+def worlds(own: gf.Sample, one: bool) -> list[tuple[frozenset[str], ...]]:
+    """What all persons of a sample may have together, by a plain look."""
+    each = [frozenset(s) for n in range(4) for s in itertools.combinations(SIGNS, n) if n == 1 or not one]
+    found = []
+    for world in itertools.product(each, repeat=len(own.target)):
+        pairs = own.links[CITES].t().tolist()
+        caught = all("flu" not in world[x] or world[y] & {"flu", "fever"} for x, y in pairs)
+        temp = own.node_facts["person"]["temp"].tolist()
+        if caught and all(t < 39 or w & {"fever", "flu"} for t, w in zip(temp, world)):
+            found.append(world)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["one", "several"])
+def test_hard_rules_that_join_nodes_are_kept_and_learned_by_exactly(kind):
+    head, one = TOPIC if kind == "one" else TAG, kind == "one"
+    samples = [person("a", KNOWN[kind], [[0, 1], [1, 2]]), person("b", [*KNOWN[kind][:1], None], [[0], [1]])]
+    batch = gf.collate(samples, PLAN)
+    scores = 2 * torch.randn(5, 3, generator=torch.Generator().manual_seed(27), dtype=torch.double)
+    ruled, losses, begin = Ruled.of(head, gf.RuleSet.parse(TOGETHER)), [], 0
+    for own, answer in zip(samples, ruled.answers(scores, batch)):
+        mine, begin = scores[begin : begin + len(own.target)], begin + len(own.target)
+        every = worlds(own, one)
+        signs = torch.tensor([[[1.0 if s in w else -1.0 for s in SIGNS] for w in world] for world in every]).double()
+        weight = torch.nn.functional.logsigmoid(signs * mine).sum((1, 2))
+        best, p = every[int(weight.argmax())], weight.softmax(0)
+        assert [frozenset([v] if one else v) for v in answer.value] == list(best)
+        fits = torch.tensor([all(t is None or w == frozenset([t] if one else t) for t, w in zip(own.target, world))
+                             for world in every])  # fmt: skip
+        losses.append(weight.logsumexp(0) - weight[fits].logsumexp(0))
+        sure = []
+        for row, w in enumerate(best):
+            on = (p[:, None] * (signs[:, row] > 0)).sum(0)
+            chosen = torch.tensor([s in w for s in SIGNS])
+            sure.append(float(torch.where(chosen, on, 1.0 if one else 1 - on).prod()))
+        assert answer.score == pytest.approx(sum(sure) / len(sure))
+    assert_close(ruled.loss(scores, batch), torch.stack(losses).sum() / (3 if one else 9))
+    assert_close(ruled.log_loss(scores, batch), torch.stack(losses))
+    assert not ruled.broken(scores, batch)[1][:, :2].any()
+    assert ruled.broken(scores, batch)[0][:, :2].any()
+    assert ruled.measure(scores, batch)[head.metric].shape == (2,)
+    assert all(math.isfinite(value) for value in ruled.summary([scores], [batch]).values())
+
+
+def test_known_labels_that_break_a_joining_rule_teach_nothing():
+    good, bad = person("a", [("flu",), ("fever",)], [[0], [1]]), person("b", [("flu",), ()], [[0], [1]])
+    scores = torch.randn(4, 3, generator=torch.Generator().manual_seed(1), dtype=torch.double).requires_grad_()
+    Ruled.of(TAG, gf.RuleSet.parse(TOGETHER)).loss(scores, gf.collate([good, bad], PLAN)).backward()
+    assert scores.grad[:2].abs().sum() > 0
+    assert_close(scores.grad[2:], torch.zeros(2, 3).double(), atol=1e-12, rtol=0)
+
+
+def test_a_model_whose_hard_rules_join_nodes_is_trained_and_breaks_none():
+    taught = [replace(s, target=[None if t is None else tuple({*t, "fever"}) for t in s.target]) for s in SAMPLES]
+    with gf.seeded(0):
+        model = gf.FusionModel(PLAN, TAG, "sage", 8, 1, gf.RuleSet.parse(TOGETHER))
+    gf.fit(model, taught, [replace(s, name=f"v{s.name}") for s in taught], epochs=2)
+    found = look(model, taught)
+    assert found.metrics["rules_broken"] == 0
 
 
 KNOWS = ("person", "knows", "person")
