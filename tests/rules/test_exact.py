@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 import graphfuse as gf
 from graphfuse.rules import Count, Label, Rule, RuleSet, RuleWarning
-from graphfuse.rules.count import Counted, _log1p_sum
+from graphfuse.rules.count import Counted, _in_turn, _InTurn, _log1p_sum
 from graphfuse.rules.diagram import Budget, build
 from graphfuse.rules.exact import SAFE, _Product, _Total, odds, weights
 
@@ -321,3 +321,24 @@ def test_totals_of_a_diagram_are_the_same_by_products_as_by_sums_of_logarithms(s
         assert_close(totals[other], totals[2], rtol=1e-12, atol=1e-12)
         assert_close(first[other], first[2], rtol=1e-11, atol=1e-12)
         assert_close(second[other], second[2], rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize(("many", "high"), [(6, 5), (17, 9), (30, 30), (40, 12)])
+def test_what_is_taken_again_for_a_gradient_is_what_was_kept(many, high):
+    drawn = 3 * torch.randn(6, many, generator=torch.Generator().manual_seed(high), dtype=DOUBLE)
+    drawn[0, 0], drawn[1, 1], drawn[2] = torch.inf, -torch.inf, -200
+    sides = [[each.requires_grad_() for each in weights(drawn)] for _ in range(2)]
+    totals = [way(*each, high) for way, each in zip((_InTurn.apply, _in_turn), sides)]
+    assert_close(*totals, rtol=1e-13, atol=1e-13)
+    first = [torch.autograd.grad(t[-3:].logsumexp(0).sum(), each, create_graph=True) for t, each in zip(totals, sides)]
+    once = torch.autograd.grad(_InTurn.apply(*sides[0], high)[-3:].logsumexp(0).sum(), sides[0])
+    assert_close(once, first[1], rtol=1e-11, atol=1e-12)
+    second = [torch.autograd.grad(sum(g.square().sum() for g in each), own) for each, own in zip(first, sides)]
+    assert_close(*second, rtol=1e-10, atol=1e-11)
+
+
+def test_the_total_of_a_large_count_keeps_few_of_its_steps():
+    off, on = (each.requires_grad_() for each in weights(torch.randn(8, 900, dtype=DOUBLE)))
+    found = _InTurn.apply(off, on, 100)
+    kept = sum(each.numel() for each in (*found.grad_fn.kept, *found.grad_fn.saved_tensors))
+    assert kept < 900 * found.numel() / 10
