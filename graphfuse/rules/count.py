@@ -46,7 +46,7 @@ class Counted:
         if high == 1 and bool((lacks > -USUAL).all()):  # the sum of all that are false is as precise as each
             none, one = lacks.sum(0), (has - lacks).logsumexp(0)
             return none + (one if low else either(torch.zeros_like(one), one))
-        found = _in_turn(lacks, has, high) if high > PAIRED else _in_pairs(lacks, has, high)
+        found = _InTurn.apply(lacks, has, high) if high > PAIRED else _in_pairs(lacks, has, high)
         return reduce(either, found[low : high + 1].unbind())
 
     def of_logits(self, x: Tensor) -> Tensor | None:
@@ -162,6 +162,52 @@ def _most(gain: Tensor, many: Tensor | None, high: int) -> Tensor:
         equal = gain == edge
         chosen &= ~equal | (equal.cumsum(0) <= equal.sum(0) - over)
     return chosen
+
+
+class _InTurn(torch.autograd.Function):
+    """:func:`_in_turn`, of which every few steps are kept and those between taken again for the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, lacks: Tensor, has: Tensor, high: int) -> Tensor:
+        ctx.save_for_backward(lacks, has)
+        ctx.high, ctx.kept, ctx.every = high, list[Tensor](), math.isqrt(len(lacks)) + 1
+        found = torch.zeros_like(lacks[:1])
+        for at, (without, with_) in enumerate(zip(lacks, has)):
+            if at % ctx.every == 0:
+                ctx.kept.append(found)
+            found = _with_one_more(found, without, with_, high)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        lacks, has = ctx.saved_tensors
+        if torch.is_grad_enabled():  # of which a gradient is wanted too
+            plain = _in_turn(lacks, has, ctx.high)
+            return *torch.autograd.grad(plain, (lacks, has), grad, create_graph=True), None
+        off, on, grad = torch.empty_like(lacks), torch.empty_like(has), grad.clone()
+        for part, found in reversed(list(enumerate(ctx.kept))):
+            before = list[Tensor]()
+            places = range(part * ctx.every, min(len(lacks), (part + 1) * ctx.every))
+            for at in places:
+                before.append(found)
+                found = _with_one_more(found, lacks[at], has[at], ctx.high)
+            for at, found in zip(reversed(places), reversed(before)):
+                many = len(found)  # what has been so often true so far: once more, or not
+                more = (found[:-1] - found[1:]).add_(has[at] - lacks[at]).sigmoid_().mul_(grad[1:many])
+                grad, last = grad[:many], grad[many:]
+                grad[1:] -= more
+                off[at], on[at] = grad.sum(0), more.sum(0) + last.sum(0)
+                grad[:-1] += more
+                if len(last):
+                    grad[-1:] += last
+        return off, on, None
+
+
+def _with_one_more(found: Tensor, without: Tensor, with_: Tensor, high: int) -> Tensor:
+    """Coefficients up to ``high`` with one label more, ``[k, B] -> [k + 1, B]``."""
+    false, true = found + without, found + with_
+    torch.logaddexp(false[1:], true[:-1], out=false[1:])
+    return false if len(found) > high else torch.cat([false, true[-1:]])
 
 
 def _in_turn(lacks: Tensor, has: Tensor, high: int) -> Tensor:

@@ -12,9 +12,9 @@ from torch.testing import assert_close
 
 import graphfuse as gf
 from graphfuse.rules import Count, Label, Rule, RuleSet, RuleWarning
-from graphfuse.rules.count import Counted, _log1p_sum
+from graphfuse.rules.count import Counted, _in_turn, _InTurn, _log1p_sum
 from graphfuse.rules.diagram import Budget, build
-from graphfuse.rules.exact import SAFE, _Product, _Total, odds, weights
+from graphfuse.rules.exact import _Product, _Total, odds, weights
 
 DOUBLE = torch.double
 
@@ -302,18 +302,17 @@ def test_of_equals_the_earlier_count(low, high):
         assert [at for at, true in enumerate(own) if true] == sorted(taken)
 
 
-@pytest.mark.parametrize("size", [0.0, 1.0, 8.0, 40.0, 300.0])
+@pytest.mark.parametrize("size", [0.0, 1.0, 8.0, 40.0, 1000.0])
 def test_totals_of_a_diagram_are_the_same_by_products_as_by_sums_of_logarithms(size):
     rules = RuleSet.parse(
         "hard a: x & y -> z | w\nhard b: ~x | ~w | v\nhard c: at_most(3, x, y, z, w, u)\nhard d: u | ~v"
     )
     (diagram,) = rules._exact.compiled.methods
     x = size * torch.randn(64, 6, generator=torch.Generator().manual_seed(1), dtype=DOUBLE)
-    sides = [[each.requires_grad_() for each in weights(x)] for _ in range(3)]
-    ways = [lambda off, on: _Product.apply(diagram, off, on), lambda off, on: _Total.apply(diagram, off, on),
-            diagram.plainly]  # fmt: skip
-    if (x.abs().sum(1) > SAFE / 2).any():  # products may be too small
-        ways[0] = diagram.total
+    x[0] = size * torch.tensor([1, 1, -1, -1, -1, 1]).double()  # against the first rule
+    sides = [[each.requires_grad_() for each in weights(x[:, diagram.labels])] for _ in range(3)]
+    quick = diagram.total if size > 10 else lambda off, on: _Product.apply(diagram, off, on)
+    ways = [quick, lambda off, on: _Total.apply(diagram, off, on), diagram.plainly]
     totals = [way(*each) for way, each in zip(ways, sides)]
     first = [torch.autograd.grad((t * t.exp()).sum(), each, create_graph=True) for t, each in zip(totals, sides)]
     second = [torch.autograd.grad(sum(g.square().sum() for g in each), own) for each, own in zip(first, sides)]
@@ -321,3 +320,24 @@ def test_totals_of_a_diagram_are_the_same_by_products_as_by_sums_of_logarithms(s
         assert_close(totals[other], totals[2], rtol=1e-12, atol=1e-12)
         assert_close(first[other], first[2], rtol=1e-11, atol=1e-12)
         assert_close(second[other], second[2], rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize(("many", "high"), [(6, 5), (17, 9), (30, 30), (40, 12)])
+def test_what_is_taken_again_for_a_gradient_is_what_was_kept(many, high):
+    drawn = 3 * torch.randn(6, many, generator=torch.Generator().manual_seed(high), dtype=DOUBLE)
+    drawn[0, 0], drawn[1, 1], drawn[2] = torch.inf, -torch.inf, -200
+    sides = [[each.requires_grad_() for each in weights(drawn)] for _ in range(2)]
+    totals = [way(*each, high) for way, each in zip((_InTurn.apply, _in_turn), sides)]
+    assert_close(*totals, rtol=1e-13, atol=1e-13)
+    first = [torch.autograd.grad(t[-3:].logsumexp(0).sum(), each, create_graph=True) for t, each in zip(totals, sides)]
+    once = torch.autograd.grad(_InTurn.apply(*sides[0], high)[-3:].logsumexp(0).sum(), sides[0])
+    assert_close(once, first[1], rtol=1e-11, atol=1e-12)
+    second = [torch.autograd.grad(sum(g.square().sum() for g in each), own) for each, own in zip(first, sides)]
+    assert_close(*second, rtol=1e-10, atol=1e-11)
+
+
+def test_the_total_of_a_large_count_keeps_few_of_its_steps():
+    off, on = (each.requires_grad_() for each in weights(torch.randn(8, 900, dtype=DOUBLE)))
+    found = _InTurn.apply(off, on, 100)
+    kept = sum(each.numel() for each in (*found.grad_fn.kept, *found.grad_fn.saved_tensors))
+    assert kept < 900 * found.numel() / 10
