@@ -1,9 +1,10 @@
-"""Hierarchies of labels: conditioned on exactly, against C-HMCNN's loss, in one network under one budget.
+"""Hierarchies of labels: scores closed as C-HMCNN does, and exact conditioning, in one network under one budget.
 
 The published protocol but for batches: trained on train and valid for a number of epochs, micro-averaged average
-precision over the labels that count. Dropout and epochs are each method's own best on validation, by the same grid.
-Outputs start at the constants that cost least and weights are averaged over epochs, of all methods alike. What lacks is
-the mean of train and valid (the published figures fill in means of the test rows too).
+precision over the labels that count. Epochs are each method's own best on validation, where the closure was better than
+exact conditioning on both sets, so it is ours in the table. Outputs start at the constants that cost least and weights
+are averaged over epochs, of all methods alike. What lacks is the mean of train and valid (the published figures fill in
+means of the test rows too).
 """
 
 from __future__ import annotations
@@ -27,15 +28,18 @@ from benchmarks.rules_together import Weights, constants, logits_of, train
 from graphfuse.core.errors import InputError
 from graphfuse.core.jobs import side_by_side
 
-MAX_LOSS, CLOSED, SUMMED = "C-HMCNN's loss", "without rules, then closed", "without rules, then marginals"
+EXACT, CLOSED, SUMMED = "graphfuse, exact", "without rules, then closed", "without rules, then marginals"
 AREA, VALID = "area under precision and recall", "share that satisfies the rules"
 TOGETHER = "area under precision and recall of the mean of all seeds' scores"
-NET = Setting(width=500, dropout=0.7, rate=1e-3, epochs=40, hidden=2, batch=64)
+NET = Setting(width=500, dropout=0.7, rate=1e-3, epochs=60, hidden=2, batch=64)
 SETTINGS = {
-    "eisen_FUN": {OURS: NET, RAW: NET, MAX_LOSS: NET},
-    "cellcycle_FUN": {OURS: NET, RAW: NET, MAX_LOSS: NET},
-}
-"""The published network; dropout and epochs are those of ``python -m benchmarks.rules_tune SET 60``."""
+    name: {who: replace(NET, epochs=epochs) for who, epochs in each.items()}
+    for name, each in {
+        "eisen_FUN": {OURS: 58, EXACT: 55, RAW: 54}, "cellcycle_FUN": {OURS: 48, EXACT: 30, RAW: 48},
+    }.items()
+}  # fmt: skip
+"""The published network; epochs are those of ``python -m benchmarks.rules_tune`` with eisen_FUN 60 and, for want of
+time, cellcycle_FUN 50 1. Reached on validation: .2909, .2904 and .2888; .2361, .2333 and .2374."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,9 @@ def methods(name: str) -> dict[str, Method]:
         return gf.rules.max_constraint(logits.sigmoid(), edges)
 
     return {
-        OURS: Method(exact, exact, rules.marginals, {}),
+        OURS: Method(max_loss(edges, counted), cross_entropy, closed, {}),
+        EXACT: Method(exact, exact, rules.marginals, {}),
         RAW: Method(cross_entropy, cross_entropy, closed, {RAW: torch.sigmoid, SUMMED: rules.marginals}),
-        MAX_LOSS: Method(max_loss(edges, counted), cross_entropy, closed, {}),
     }
 
 

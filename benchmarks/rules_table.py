@@ -34,9 +34,11 @@ t-test over test rows, each the mean over seeds. Of the grid the rules speak of 
 cycle beside the path; which edges there are and where paths end is evidence.""",
     "hierarchies": """\
 Micro-averaged average precision on the test rows, trained on train and valid. The network is C-HMCNN's (two hidden
-layers of 500, dropout 0.7), but batches are of 64 and not 4, at a rate of .001; the epochs are those that were best on
-validation of eisen_FUN without rules. Published for C-HMCNN with its own set-up, mean of ten seeds: eisen_FUN .306,
-cellcycle_FUN .255.""",
+layers of 500, dropout 0.7), but batches are of 64 and not 4, at a rate of .001; epochs are each method's own best on
+validation (eisen_FUN by three seeds, cellcycle_FUN by one). Of all methods alike, outputs start at the constants that
+cost least, and weights are averaged over epochs. With rules (exact) a network is trained by cross entropy plus log Z,
+and ranks by marginals. `of the mean of all seeds' scores` is what all networks of a method reach together. Published
+for C-HMCNN with its own set-up, mean of ten seeds: eisen_FUN .306, cellcycle_FUN .255.""",
     "relations": """\
 Citeseer as KENN has it, transductive: the words of a paper go through three layers of 50, and the rule that a paper has
 the topic of each that it is linked with by `cites` refines the scores three times, with weights that are learned
@@ -63,7 +65,8 @@ ASKED = {
     ("learn: sushi", "gain*"): "> 0 %", ("learn: grid", "gain*"): "> 0 %",
     ("relations: citeseer, 10*", "accuracy"): "≥ 0.652", ("relations: citeseer, 50*", "accuracy"): "≥ 0.744",
     ("speed: 600,000 groundings*", "milliseconds"): "≤ 40",
-    ("hierarchies: eisen_FUN", "area*"): "≥ 0.306", ("hierarchies: cellcycle_FUN", "area*"): "≥ 0.255",
+    ("hierarchies: eisen_FUN", "area*recall"): "≥ 0.306",
+    ("hierarchies: cellcycle_FUN", "area*recall"): "≥ 0.255",
 }  # fmt: skip
 
 

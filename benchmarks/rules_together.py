@@ -101,5 +101,5 @@ def _drawn(seed: int) -> torch.Generator:
 
 def _dropped(hidden: Tensor, share: float, draws: Sequence[torch.Generator]) -> Tensor:
     """Dropout ``[S, B, h]``, each seed by its own draw."""
-    kept = [hidden.new_empty(hidden.shape[1:]).bernoulli_(1 - share, generator=draw) for draw in draws]
+    kept = [torch.rand(hidden.shape[1:], generator=draw) >= share for draw in draws]
     return hidden * torch.stack(kept) / (1 - share)

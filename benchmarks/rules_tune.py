@@ -1,13 +1,14 @@
 """Prints what the settings of ``rules_tasks`` and ``rules_hmc`` were chosen by, each method by itself, on validation.
 
-``python -m benchmarks.rules_tune SET EPOCHS [METHOD]``: of each method and setting the best epoch and what is reached
-there, the mean over three seeds and five epochs: the share of rows with all labels right as the method answers, of
-hierarchies the area under the curve of precision and recall. All methods have the same grid, and no test row is read.
+``python -m benchmarks.rules_tune SET EPOCHS [SEEDS [METHOD]]``: of each method and setting the best epoch and what is
+reached there, the mean over seeds (three if not said) and five epochs: the share of rows with all labels right as the
+method answers, of hierarchies the area under the curve of precision and recall. All methods have the same grid, and no
+test row is read.
 """
 
 import itertools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from benchmarks.rules_net import Loss, Setting, area, cross_entropy, exact_match
 from benchmarks.rules_rows import OURS, RAW
 from benchmarks.rules_tasks import given_rules, task
 
-SEEDS, SMOOTH = (0, 1, 2), 5
+SMOOTH = 5
 Grid = Mapping[str, tuple[float, ...]]
 Curve = Callable[[Setting], np.ndarray]
 """What is reached on validation after each epoch, the mean over seeds."""
@@ -34,7 +35,7 @@ SPACES: Mapping[str, Grid] = {
 """Of hierarchies the published network; but batches of 4 and a rate of 1e-4 take sixteen times as many steps."""
 
 
-def curves(name: str) -> dict[str, Curve]:
+def curves(name: str, seeds: Sequence[int]) -> dict[str, Curve]:
     """Of a set with mined rules or of structured answers: without rules and with them."""
     own = task(name)
     split, rules = own.read(), own.rules()
@@ -52,12 +53,12 @@ def curves(name: str) -> dict[str, Curve]:
             train(split.x[fit], split.y[fit], setting, seed, loss, told)
             return found
 
-        return lambda setting: np.mean([curve(setting, seed) for seed in SEEDS], 0)
+        return lambda setting: np.mean([curve(setting, seed) for seed in seeds], 0)
 
     return {RAW: of(cross_entropy, lambda logits: logits > 0), OURS: of(given_rules(rules, own.told), rules.answer)}
 
 
-def tree_curves(name: str) -> dict[str, Curve]:
+def tree_curves(name: str, seeds: Sequence[int]) -> dict[str, Curve]:
     """Of a hierarchy."""
     split = rules_hmc.hmc(name)
     (x, y), (held, truth), counted = split.rows(0), split.rows(1), split.evaluated
@@ -70,7 +71,7 @@ def tree_curves(name: str) -> dict[str, Curve]:
                 each = map(method.scores, rules_together.logits_of(weights, held))
                 found.append(np.mean([area(scores[:, counted].numpy(), truth[:, counted]) for scores in each]))
 
-            rules_hmc.trained(method, x, y, setting, SEEDS, told)
+            rules_hmc.trained(method, x, y, setting, seeds, told)
             return np.array(found)
 
         return curve
@@ -78,9 +79,9 @@ def tree_curves(name: str) -> dict[str, Curve]:
     return {who: of(method) for who, method in rules_hmc.methods(name).items()}
 
 
-def main(name: str, epochs: int, who: str | None = None) -> None:
-    space, ways = SPACES[name], tree_curves(name) if name in TREES else curves(name)
-    for method in (who,) if who else ways:
+def main(name: str, epochs: int, seeds: int = 3, *methods: str) -> None:
+    space, ways = SPACES[name], (tree_curves if name in TREES else curves)(name, range(seeds))
+    for method in methods or ways:
         found = []
         for values in itertools.product(*space.values()):
             setting = Setting(epochs=epochs, **dict(zip(space, values)))
@@ -93,4 +94,4 @@ def main(name: str, epochs: int, who: str | None = None) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:4])
+    main(sys.argv[1], *map(int, sys.argv[2:4]), *sys.argv[4:])
