@@ -42,7 +42,7 @@ def test_one_seed_is_what_training_by_itself_gives_but_for_the_average():
 @pytest.mark.parametrize("loss", [rules_net.cross_entropy, rules_tasks.given_rules(CHAIN)])
 def test_a_seed_is_the_same_whatever_stands_beside_it(loss):
     x, y = some()
-    setting = rules_net.Setting(width=8, dropout=0.5, rate=0.01, epochs=3, hidden=2, batch=16)
+    setting = rules_net.Setting(width=8, dropout=0.5, rate=0.01, epochs=3, hidden=2, batch=16, decay=0.1)
     start = rules_together.constants(loss, y)
     one, three = (rules_together.train(x, y, setting, seeds, loss, start)[0] for seeds in ([1], [0, 1, 2]))
     alone, beside = (rules_together.logits_of(weights, x) for weights in (one, three))
