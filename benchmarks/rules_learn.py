@@ -1,8 +1,9 @@
 """What rules add to a small network: trained for what it will be asked, or with its answers made to agree afterwards.
 
 Each seed trains two networks under one budget: without rules, by cross entropy; and with them, by cross entropy plus
-the logarithm of how probable it is that all hold, which is the likelihood given the rules. Width, dropout, rate and
-epochs are those that were best on validation for the network without rules; both are then trained on all training rows.
+the logarithm of how probable it is that all hold, which is the likelihood given the rules. Settings are those that were
+best on validation for the network without rules, or each network's own best; then the one without rules is trained at
+the setting of the other too. All are trained on all training rows.
 """
 
 from __future__ import annotations
