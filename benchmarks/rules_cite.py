@@ -20,9 +20,8 @@ from torch.nn.functional import cross_entropy
 
 import graphfuse as gf
 from benchmarks.rules_data import rule_folder
-from benchmarks.rules_learn import RAW
 from benchmarks.rules_net import one_thread, parameters_of
-from benchmarks.rules_rows import OURS, Found, found
+from benchmarks.rules_rows import OURS, RAW, Found, found
 from benchmarks.table_files import read_arrays
 from graphfuse.core.jobs import side_by_side
 

@@ -5,6 +5,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 OURS = "graphfuse"
+RAW = "without rules"
 Found = dict[str, Any]
 
 

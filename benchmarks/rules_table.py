@@ -34,9 +34,15 @@ t-test over test rows, each the mean over seeds. Of the grid the rules speak of 
 cycle beside the path; which edges there are and where paths end is evidence.""",
     "hierarchies": """\
 Micro-averaged average precision on the test rows, trained on train and valid. The network is C-HMCNN's (two hidden
-layers of 500, dropout 0.7), but batches are of 64 and not 4, at a rate of .001; the epochs are those that were best on
-validation of eisen_FUN without rules. Published for C-HMCNN with its own set-up, mean of ten seeds: eisen_FUN .306,
-cellcycle_FUN .255.""",
+layers of 500, dropout 0.7), but batches are of 64 and not 4, at a rate of .001; epochs are each method's own best on
+validation (eisen_FUN by three seeds, cellcycle_FUN by one). Of all methods alike, outputs start at the constants that
+cost least, and weights are averaged over epochs. `graphfuse` is our closure, trained by C-HMCNN's loss, and `graphfuse,
+exact` is trained by cross entropy plus log Z and ranks by marginals: on validation the closure was better on both sets
+(.2909 against .2904, .2361 against .2333), and the network without rules, then closed, had .2888 and .2374. `of the
+mean of all seeds' scores` is what all networks of a method reach together. **What is above the published figures comes
+from the start and the averages, not from rules**: without rules the same network has as much within the spread, but not
+one answer that agrees with the hierarchy, and exact conditioning has less. Published for C-HMCNN with its own set-up,
+mean of ten seeds: eisen_FUN .306, cellcycle_FUN .255.""",
     "relations": """\
 Citeseer as KENN has it, transductive: the words of a paper go through three layers of 50, and the rule that a paper has
 the topic of each that it is linked with by `cites` refines the scores three times, with weights that are learned
@@ -56,14 +62,15 @@ ASKED = {
     ("speed: *labels, batch 256, MAP", "milliseconds"): "≤ 5",
     ("speed: *closure*", "milliseconds"): "≤ 15", ("speed: *closure*", "times faster*"): "≥ 100",
     ("speed: *_GO, MAP, a row", "milliseconds"): "≤ 20",
-    ("learn: yeast", "gain*"): "≥ 1.5 %", ("learn: enron", "gain*"): "≥ 0.5 %",
-    ("learn: yeast", "p of*"): "< 0.05", ("learn: enron", "p of*"): "< 0.05",
+    ("learn: yeast", "gain*right"): "≥ 1.5 %", ("learn: enron", "gain*right"): "≥ 0.5 %",
+    ("learn: yeast", "p of*gain"): "< 0.05", ("learn: enron", "p of*gain"): "< 0.05",
     ("learn: yeast", "times the seconds*"): "≤ 1.6",
     ("learn: sushi", "share that satisfies*"): "100 %", ("learn: grid", "share that satisfies*"): "100 %",
     ("learn: sushi", "gain*"): "> 0 %", ("learn: grid", "gain*"): "> 0 %",
     ("relations: citeseer, 10*", "accuracy"): "≥ 0.652", ("relations: citeseer, 50*", "accuracy"): "≥ 0.744",
     ("speed: 600,000 groundings*", "milliseconds"): "≤ 40",
-    ("hierarchies: eisen_FUN", "area*"): "≥ 0.306", ("hierarchies: cellcycle_FUN", "area*"): "≥ 0.255",
+    ("hierarchies: eisen_FUN", "area*recall"): "≥ 0.306",
+    ("hierarchies: cellcycle_FUN", "area*recall"): "≥ 0.255",
 }  # fmt: skip
 
 

@@ -87,11 +87,22 @@ def test_gain_and_cost_are_of_the_same_seeds():
         {rules_learn.OURS: run([1, 1, 1, 0, 1, 1], 3.0), rules_learn.RAW: run([0, 1, 0, 0, 0, 1], 2.0)},
         {rules_learn.OURS: run([1, 1, 0, 0, 1, 1], 3.0), rules_learn.RAW: run([0, 1, 0, 0, 1, 1], 1.5)},
     ]
-    found = values(rules_learn.told_of("made", runs, [0, 1]))
+    found = values(rules_learn.told_of("yeast", runs, [0, 1]))
     assert found["graphfuse: gain in the share with all labels right"] == pytest.approx((3 + 1) / 12, abs=1e-4)
     assert found["graphfuse: times the seconds of training"] == 1.75
     assert found["graphfuse: p of the gain"] == pytest.approx(rules_learn.paired(runs, [0, 1]), abs=1e-4)
     assert rules_learn.paired([dict.fromkeys(runs[0], runs[0][rules_learn.RAW])], [0]) == 1
+    assert not [what for what in found if "same setting" in what]
+    # where methods have settings of their own, the one without rules is measured at ours too, and the time is beside it
+    same = [each | {rules_learn.SAME: run([1, 1, 1, 0, 1, 0], 1.0)} for each in runs]
+    found = values(rules_learn.told_of("yeast", same, [0, 1]))
+    assert found["graphfuse: gain in the share with all labels right"] == pytest.approx((3 + 1) / 12, abs=1e-4)
+    over = "over the same setting"
+    assert found[f"graphfuse: gain in the share with all labels right {over}"] == pytest.approx(1 / 12, abs=1e-4)
+    assert found[f"graphfuse: p of the gain {over}"] == pytest.approx(
+        rules_learn.paired(same, [0, 1], rules_learn.SAME), abs=1e-4
+    )
+    assert found["graphfuse: times the seconds of training"] == 3
 
 
 def test_training_is_that_of_the_seed():
