@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import isfinite
 from numbers import Real
@@ -78,9 +78,12 @@ def _check_names_of_parts(samples: Sequence[Sample], schema: Schema) -> None:
             if isinstance(value, bool) or not isinstance(value, str | Real):
                 raise InputError(f"Sample {sample.name!r}: fact {name!r} is {value!r}; it must be a number or a word.")
         for kind, own in sample.node_facts.items():
-            if kind not in kinds and any(map(len, own.values())):
+            if kind not in kinds and own:
                 raise InputError(f"Sample {sample.name!r} has facts of nodes of kind {kind!r}, which the schema lacks."
                                  f"{did_you_mean(kind, kinds)}")  # fmt: skip
+            if not isinstance(own, Mapping):
+                raise InputError(f"Sample {sample.name!r}: facts of nodes of kind {kind!r} are a {type(own).__name__}; "
+                                 "expected name -> a number or a word a node.")  # fmt: skip
             for name, values in own.items():
                 _check_node_fact(sample, kind, name, values)
         for relation in sample.weights:

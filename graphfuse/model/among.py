@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +19,8 @@ from graphfuse.core.schema import Schema
 from graphfuse.model.observed import SORTS, sorts_of
 from graphfuse.rules import Facts, Related, RuleSet
 
+KEPT = 64
+"""Of so many batches what is known is kept, as training and measures ask for it again and again."""
 NEXT, REVERSE = "next", "reverse"
 """Relations among links: one begins where another ends; one joins what another joins, the other way."""
 
@@ -32,6 +35,7 @@ class Among:
     Attributes:
         rules: Over the labels of the nodes or links.
         of: The kind or the relation.
+        kept: What was known of the last batches.
 
     Raises:
         InputError: Rules compare one fact with numbers and with words, or links have no such relation.
@@ -39,6 +43,7 @@ class Among:
 
     rules: RuleSet
     of: str | Relation
+    kept: list[tuple[weakref.ref[Batch], Facts]] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         _ = self.sorts
@@ -81,8 +86,14 @@ class Among:
         """The sample of each node or link, ``int64 [N]``."""
         if isinstance(self.of, str):
             return batch.owner(self.of).cpu()
-        offsets = batch.offsets[self.of[0]].cpu()
-        return torch.searchsorted(offsets, batch.links[self.of][0].cpu().contiguous(), right=True) - 1
+        return self._sorted(batch)[0]
+
+    def _sorted(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The sample of each link and the links ``[2, N]``, sample after sample, as scores are."""
+        links = batch.links[self.of].cpu()  # type: ignore[index]  # a relation
+        owner = torch.searchsorted(batch.offsets[self.of[0]].cpu(), links[0].contiguous(), right=True) - 1
+        owner, order = owner.sort(stable=True)
+        return owner, links[:, order]
 
     def facts(self, batch: Batch) -> Facts:
         """What is known of the nodes or links of a batch, as rules take it.
@@ -90,6 +101,16 @@ class Among:
         Raises:
             InputError: A fact is a word and is compared with numbers, or the other way; names the sample.
         """
+        for place, (of, facts) in enumerate(self.kept):
+            if of() is batch:
+                self.kept.append(self.kept.pop(place))
+                return facts
+        facts = self._facts(batch)
+        self.kept.append((weakref.ref(batch), facts))
+        self.kept[:] = [own for own in self.kept if own[0]() is not None][-KEPT:]
+        return facts
+
+    def _facts(self, batch: Batch) -> Facts:
         owner = self.owner(batch)
         features = {name: self._feature(name, sort, batch, owner) for name, sort in self.sorts.items()}
         return Facts({name: self._pairs(name, batch) for name in self.relations}, features, owner)
@@ -103,7 +124,7 @@ class Among:
     def _pairs(self, name: str, batch: Batch) -> Tensor:
         if isinstance(self.of, str):
             return batch.links[self.of, name, self.of].cpu()
-        source, target = batch.links[self.of].cpu()
+        source, target = self._sorted(batch)[1]
         if self.of[0] != self.of[2]:
             return torch.zeros(2, 0, dtype=torch.long)
         order = source.argsort(stable=True)

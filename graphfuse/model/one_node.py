@@ -74,7 +74,7 @@ class OneNode:
         offsets, rows = batch.offsets[kind].cpu(), allowed.nonzero()[:, 0]
         before = torch.cat([allowed.new_zeros(1, dtype=torch.long), allowed.long().cumsum(0)])  # allowed ones, [N + 1]
         begins, targets = before[offsets], batch.targets
-        if any(isinstance(target, Tensor) for target in targets):
+        if targets and all(isinstance(target, Tensor) for target in targets):
             targets = tuple(self._left(target.cpu(), allowed, before, begin, *ends) for target, begin, ends
                             in zip(targets, begins.tolist(), pairwise(offsets.tolist())))  # fmt: skip
         at = rows.to(batch.nodes[kind].device)

@@ -99,10 +99,16 @@ class OverNodes:
         Of ``Choose``, those that its first right node breaks, and none where another breaks no hard one. Of ``Tag``,
         those that known rows break.
         """
-        facts, owner = self.among.facts(batch), self.among.owner(batch)
         if isinstance(self.head, Choose):
-            return self._of_right_node(batch, rules, facts, owner)
-        return broken_by_labels(rules, facts, owner, len(batch), *known_labels(self.head, batch))
+            return self._of_right_node(batch, rules, self.among.facts(batch), self.among.owner(batch))
+        return broken_by_labels(self.head, rules, self.among, batch)
+
+    def fires(self, batch: Batch, sides: RuleSet) -> Tensor:
+        """As :meth:`of_right` of left sides, but labels that are not known are taken as false."""
+        if isinstance(self.head, Choose):
+            return self.of_right(batch, sides)
+        broken = sides.violations(known_labels(self.head, batch)[1], self.among.facts(batch))
+        return segment(broken.long(), self.among.owner(batch), len(batch)) > 0
 
     def _of_right_node(self, batch: Batch, rules: RuleSet, facts: Facts, owner: Tensor) -> Tensor:
         assert isinstance(self.head, Choose)
@@ -139,5 +145,8 @@ class OverNodes:
         """Of each label by itself, ``[N, C]``."""
         if not isinstance(self.head, Tag) or not isinstance(self.head.each, Classify):
             return scores
-        logs = scores.double().log_softmax(1)
-        return logs - torch.log(-torch.expm1(logs.clamp(max=-1e-300)))
+        exact = scores.double()
+        best = torch.zeros_like(exact, dtype=torch.bool).scatter_(1, exact.argmax(1, keepdim=True), True)
+        every, rest = exact.logsumexp(1, keepdim=True), exact.masked_fill(best, -torch.inf).logsumexp(1, keepdim=True)
+        share = (exact - every).exp().masked_fill(best, 0.0)  # at most a half
+        return exact - torch.where(best, rest, every + (-share).log1p())  # against all others

@@ -106,7 +106,7 @@ def labelled_nodes(head: Ruled, samples: Sequence[Sample], collate: Callable[[Se
         batch = collate(samples[begin : begin + TOGETHER])
         for own in samples[begin : begin + TOGETHER]:
             seen |= own.facts.keys() | own.node_facts.get(side.among.kind, {}).keys()
-        fires += side.of_right(batch, sides).sum(0)
+        fires += side.fires(batch, sides).sum(0)
         for name, row in zip(batch.names, side.of_right(batch, head.rules)[:, head.hard].tolist()):
             broken += [(name, rule) for rule, each in zip(hard, row) if each]
     told = dict(zip((rule.name for rule in sides.rules), fires.tolist()))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from graphfuse.core.errors import InputError
-from graphfuse.rules.atoms import Atom, Exists, ForAll, Label, Measured, of_row, renamed
+from graphfuse.rules.atoms import Atom, Differ, Exists, ForAll, Label, Measured, of_row, renamed
 from graphfuse.rules.compiled import Compiled, contradiction, never
 from graphfuse.rules.cost import log_total
 from graphfuse.rules.count import Counted
@@ -106,9 +106,17 @@ class Conditioned:
         """The first hard rule that joins rows, if there is one: then all rows are answered together."""
         return next((lifted for lifted in self.hard if not lifted.of_rows), None)
 
+    @cached_property
+    def nothing(self) -> Facts:
+        """What is known where rules ask nothing."""
+        return Facts()
+
     def together(self, logits: Tensor, graph: Facts | None) -> Together:
         """Hard rules of all rows, made ready once for these facts."""
-        facts = given_facts(graph) or Facts()
+        asked = [atom for lifted in self.hard for atom in lifted.observed if not isinstance(atom, Differ)]
+        facts = given_facts(graph) or (
+            needed(graph, self.joining.name, asked) if asked and self.joining else self.nothing
+        )
         known, key = facts.kept(len(logits)), ("together", self, logits.device)
         if key not in known:
             known[key] = Together.of(self.hard, facts, logits.detach(), self.place, self.budget, self.source)

@@ -15,7 +15,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.graph import Ints
 from graphfuse.rules.atoms import COMPARISONS, Measured, Related
 
-KEPT = 1_000
+KEPT = 10_000
 """As many relations and groundings are kept."""
 
 
@@ -56,6 +56,8 @@ class Facts:
                 raise InputError(f"Feature {name!r} is a {type(values).__name__}; expected a tensor [B], or B words.")
             if not all(isinstance(word, str | None) for word in values):
                 raise InputError(f"Feature {name!r} is no tensor, and not all of it are words.")
+        if self.groups is not None and not isinstance(self.groups, Tensor):
+            raise InputError(f"groups is a {type(self.groups).__name__}; expected a tensor int64 [B].")
         if self.groups is not None and (self.groups.ndim != 1 or self.groups.dtype != torch.int64):
             raise InputError(f"groups is {self.groups.dtype} {list(self.groups.shape)}; expected int64 [B].")
 
@@ -63,7 +65,7 @@ class Facts:
         """What is known for so many rows, as long as no tensor was changed in place."""
         given = (*self.relations.values(), *self.features.values(), self.groups)
         tensors = [x for x in given if isinstance(x, Tensor)]
-        stamp = (rows, *(None if x.is_inference() else x._version for x in tensors))
+        stamp = (rows, *((id(x), None if x.is_inference() else x._version) for x in tensors))
         if self.known.get("stamp") != stamp or len(self.known) > KEPT:
             self.known.clear()
             self.known["stamp"] = stamp

@@ -193,10 +193,11 @@ class Lifted:
             return [tuple(grounds)]
         group, found = groups_of(facts, logits), dict[int, list[Ground]]()
         for ground in grounds:
-            own = group[ground.rows[0]]
-            for each in own.unique().tolist():
-                found.setdefault(each, []).append(replace(ground, rows=ground.rows[:, own == each]))
-        return [tuple(each) for each in found.values()]
+            own, order = group[ground.rows[0]].sort(stable=True)
+            each, many = own.unique_consecutive(return_counts=True)
+            for at, rows in zip(each.tolist(), ground.rows[:, order].split(many.tolist(), dim=1)):
+                found.setdefault(at, []).append(replace(ground, rows=rows))
+        return [tuple(found[each]) for each in sorted(found)]
 
     @cached_property
     def _meeting(self) -> list[tuple[int, int]]:

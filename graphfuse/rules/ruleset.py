@@ -289,7 +289,7 @@ class RuleSet:
         Shape: ``logits [L]`` or ``[1, L]``.
 
         Raises:
-            InputError: As :meth:`answer`, or there are several rows.
+            InputError: As :meth:`answer`, there are several rows, or a hard rule joins rows.
         """
         return explain(self, logits, graph)
 

@@ -18,7 +18,8 @@ def truth(tree: Tree, answers: Tensor) -> Tensor:
         literals = torch.tensor(tree[1], device=answers.device)
         weight = torch.zeros(answers.shape[1], device=answers.device)
         weight.index_add_(0, literals.abs() - 1, literals.sign().float())
-        many = answers.float() @ weight + (literals < 0).sum()  # whole numbers, which are exact
+        with torch.autocast(answers.device.type, enabled=False):  # which would round
+            many = answers.float() @ weight + (literals < 0).sum()  # whole numbers, which are exact
         return (many >= tree[2]) & (many <= tree[3])
     parts = torch.stack([truth(part, answers) for part in tree[1]])
     if tree[0] == "count":

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -134,8 +135,16 @@ def test_known_labels_that_break_a_rule_stop_training_and_unknown_ones_do_not():
         model = gf.FusionModel(PLAN, TAG, "sage", 8, 1, rules, rule_mode="loss")
     with pytest.raises(gf.InputError, match=r"1 of 2 training samples have labels .*: 'bad' breaks 'caught'"):
         gf.fit(model, [good, bad], [replace(good, name="v")], epochs=1)
+    never = gf.RuleSet.parse("hard odd: forall x, y. meets(x, y) & flu(x) & fever(x) -> flu(y)", SIGNS)
+    with gf.seeded(0):
+        model = gf.FusionModel(PLAN, TAG, "sage", 8, 1, never, rule_mode="loss")
     with pytest.warns(RuleWarning, match="1 of 1 rules that say 'if' never fire"):
-        gf.fit(model, [good], [replace(good, name="v")], epochs=1)  # it would, were the second one known
+        gf.fit(model, [good], [replace(good, name="v")], epochs=1)
+    with gf.seeded(0):
+        model = gf.FusionModel(PLAN, TAG, "sage", 8, 1, rules, rule_mode="loss")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuleWarning)  # its left side is true of 0 and 1, though 1 is not known
+        gf.fit(model, [good], [replace(good, name="v")], epochs=1)
 
 
 TOGETHER = """
@@ -195,12 +204,63 @@ def test_hard_rules_that_join_nodes_are_kept_and_learned_by_exactly(kind):
     assert all(math.isfinite(value) for value in ruled.summary([scores], [batch]).values())
 
 
-def test_known_labels_that_break_a_joining_rule_teach_nothing():
-    good, bad = person("a", [("flu",), ("fever",)], [[0], [1]]), person("b", [("flu",), ()], [[0], [1]])
-    scores = torch.randn(4, 3, generator=torch.Generator().manual_seed(1), dtype=torch.double).requires_grad_()
-    Ruled.of(TAG, gf.RuleSet.parse(TOGETHER)).loss(scores, gf.collate([good, bad], PLAN)).backward()
-    assert scores.grad[:2].abs().sum() > 0
-    assert_close(scores.grad[2:], torch.zeros(2, 3).double(), atol=1e-12, rtol=0)
+def test_known_labels_that_break_a_joining_rule_teach_nothing_where_they_are_joined_and_something_elsewhere():
+    rules = gf.RuleSet.parse("hard on: forall x, y. meets(x, y) & flu(x) -> flu(y)", SIGNS)
+    target = [("flu",), None, (), ("cough",), ("flu",)]  # 0 says flu of 1, and 1 of 2, which has none
+    own = gf.Sample("a", {"person": torch.zeros(5, 5)}, {CITES: torch.tensor([[0, 1], [1, 2]])}, target=target)
+    scores = torch.randn(5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.double).requires_grad_()
+    batch = gf.collate([own], PLAN)
+    loss = Ruled.of(TAG, rules).loss(scores, batch)
+    loss.backward()
+    assert not scores.grad[:3, 2].any()
+    assert scores.grad[3:].all()
+    taught = replace(TAG.rows(batch), names=("", ""), targets=(("cough",), ("flu",)), facts=())
+    assert_close(loss, TAG.each.loss(scores[3:], taught) + free(scores) / 6)
+    with gf.seeded(0):
+        model = gf.FusionModel(PLAN, TAG, "sage", 8, 1, rules)
+    gf.fit(model, [own], [replace(own, name="v")], epochs=1)
+    assert look(model, [own]).metrics["rules_broken"] == 0
+
+
+def free(scores: torch.Tensor) -> torch.Tensor:
+    """What the labels of 0 and 2 that no rule joins cost."""
+    wrong = torch.tensor([[False, False], [False, False]])
+    return torch.nn.functional.binary_cross_entropy_with_logits(scores[[0, 2], :2], wrong.double(), reduction="sum")
+
+
+def test_of_several_right_labels_of_a_node_one_is():
+    rules = gf.RuleSet.parse("hard on: forall x, y. meets(x, y) & flu(x) -> ~flu(y)", SIGNS)
+    own = gf.Sample("a", {"person": torch.zeros(3, 5)}, {CITES: torch.tensor([[0], [1]])},
+                    target=[("flu", "cough"), "fever", ()])  # fmt: skip
+    scores = torch.randn(3, 3, generator=torch.Generator().manual_seed(1), dtype=torch.double)
+    p, batch = scores.softmax(1), gf.collate([own], PLAN)
+    keeps = 1 - p[0, 2] * p[1, 2]
+    wanted = -torch.log((p[0, 1] + p[0, 2]) * p[1, 0] / keeps)
+    assert_close(Ruled.of(TOPIC, rules).loss(scores, batch), wanted / 2)
+    never = gf.RuleSet.parse("hard odd: forall x. ~(flu(x) & cough(x))", SIGNS)
+    assert not Ruled.of(TOPIC, never).over.of_right(batch, never).any()
+    weighed = gf.heads.Tag("person", gf.heads.Classify(SIGNS, weights=(1, 2, 3)))
+    with pytest.raises(gf.InputError, match="Classify has weights, for which"):
+        Ruled.of(weighed, rules)
+
+
+def test_a_node_that_is_wholly_sure_is_still_taught_by_rules():
+    rules = gf.RuleSet.parse("soft never: forall x. ~flu(x)", SIGNS)
+    for sure in (1.0, 36.0, 60.0, 800.0):
+        scores = torch.tensor([[0.0, 0.0, sure]], dtype=torch.double, requires_grad=True)
+        batch = gf.collate([gf.Sample("a", {"person": torch.zeros(1, 5)}, target=["flu"])], PLAN)
+        cost = Ruled.of(TOPIC, rules, "loss").over.cost(scores, batch)
+        assert_close(cost, torch.nn.functional.softplus(torch.tensor(sure - math.log(2), dtype=torch.double)))
+        cost.backward()
+        assert scores.grad[0, 2] > 0.5
+
+
+def test_facts_that_leave_joined_nodes_no_answer_name_the_sample():
+    text = "hard on: forall x, y. meets(x, y) & flu(x) -> flu(y)\nhard hot: forall x. temp(x) >= 39 -> flu(x) & ~flu(x)"
+    good, bad = (person(name, [("flu",), ("flu",)], [[0], [1]]) for name in "ab")
+    bad = replace(bad, node_facts={"person": {"temp": torch.tensor([38.0, 40.0])}})
+    with pytest.raises(gf.InputError, match=r"^Sample 'b': .*'hot': cannot hold for the facts of row 3"):
+        Ruled.of(TAG, gf.RuleSet.parse(text, SIGNS)).answers(torch.zeros(4, 3), gf.collate([good, bad], PLAN))
 
 
 def test_a_model_whose_hard_rules_join_nodes_is_trained_and_breaks_none():
@@ -232,6 +292,9 @@ soft on: forall p, q. next(p, q) & p != q & family(p) -> family(q)
     both = {name: torch.tensor([*own, *[(i + 6, j + 6) for i, j in own]]).t() for name, own in
             (("reverse", back), ("next", on))}  # fmt: skip
     rules = gf.RuleSet.parse(text, ("friend", "family"))
+    mixed = replace(batch, links={KNOWS: batch.links[KNOWS][:, [6, 0, 7, 8, 1, 2, 9, 3, 4, 10, 5, 11]]})
+    assert torch.equal(Ruled.of(head, rules, "loss").broken(scores, mixed)[0],
+                       Ruled.of(head, rules, "loss").broken(scores, batch)[0])  # fmt: skip
     found = Ruled.of(head, rules, "loss").loss(scores, batch) - head.loss(scores, batch)
     assert_close(found, rules.loss(scores, Facts(both)))
     assert_close(Ruled.of(head, rules, "loss").broken(scores, batch)[0],

@@ -341,3 +341,10 @@ def test_the_total_of_a_large_count_keeps_few_of_its_steps():
     found = _InTurn.apply(off, on, 100)
     kept = sum(each.numel() for each in (*found.grad_fn.kept, *found.grad_fn.saved_tensors))
     assert kept < 900 * found.numel() / 10
+
+
+def test_large_counts_are_counted_exactly_under_autocast():
+    rules = gf.RuleSet.parse(f"hard c: at_most(300, {', '.join(f'l{i}' for i in range(700))})")
+    said = (torch.arange(700) < 301)[None]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert rules.violations(said).all()

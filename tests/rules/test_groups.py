@@ -64,9 +64,23 @@ def test_that_something_exists_is_said_of_each_group():
 
 @pytest.mark.parametrize(
     ("groups", "says"),
-    [(torch.zeros(8), "groups is torch.float32"), (torch.zeros(3, dtype=torch.long), "groups has 3 rows")],
+    [
+        ([0] * 8, "groups is a list"),
+        (torch.zeros(8), "groups is torch.float32"),
+        (torch.zeros(3, dtype=torch.long), "groups has 3 rows"),
+    ],
 )
 def test_groups_are_checked(groups, says):
     rules = RuleSet.parse("soft some: forall x, y. a(x) -> a(y)", ["a"])
     with pytest.raises(gf.InputError, match=says):
         rules.loss(torch.zeros(8, 1), Facts(groups=groups))
+
+
+def test_groups_that_change_are_looked_at_anew():
+    groups, rules = GROUPS.clone(), RuleSet.parse("hard all: forall x, y. a(x) -> b(y)", ["a", "b"])
+    given, said = Facts(groups=groups), torch.zeros(8, 2, dtype=torch.bool)
+    said[0, 0] = True
+    assert rules.violations(said, given)[:, 0].nonzero()[:, 0].tolist() == [0, 2, 5]
+    groups[0] = 2
+    assert rules.violations(said, given)[:, 0].nonzero()[:, 0].tolist() == [0, 1, 4, 7]
+    assert rules.violations(said, Facts(groups=GROUPS))[:, 0].nonzero()[:, 0].tolist() == [0, 2, 5]
