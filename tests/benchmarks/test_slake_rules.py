@@ -39,7 +39,8 @@ def test_facts_are_read_from_the_words_of_a_question(question, facts):
 def test_every_rule_asks_for_facts_that_there_are_and_no_solver_is_needed(monkeypatch):
     monkeypatch.setattr("graphfuse.rules.solved.find_spec", lambda name: None)
     rules = RuleSet.read(slake_draw.RULES, features=FACTS)
-    assert [rule.name for rule in rules.rules if not rule.hard] == ["brain_modality", "belly_modality", "chest_modality"]
+    soft = [rule.name for rule in rules.rules if not rule.hard]
+    assert soft == ["brain_modality", "belly_modality", "chest_modality"]
     assert len(rules.rules) == 33
 
 
@@ -68,6 +69,14 @@ def test_rules_over_few_answers_say_what_the_whole_ones_say_of_these():
         assert own[len(every.labels)] == own[len(some)], facts
     words = slake_draw.over(some, whole, ["region"])
     assert "head_answers" not in {rule.name for rule in words.rules}
+
+
+def test_rows_whose_own_answer_breaks_a_rule_are_counted():
+    nothing = dict.fromkeys(FACTS, "")
+    asked = {"answer": "ct", **nothing, "asks": "modality"}
+    rows = [{"id": "a", **asked}, {"id": "b", **asked, "answer": "yes"}, {"id": "c", **asked, "answer": "x-ray"},
+            {"id": "d", **asked, "answer": "x-ray", "region": "head"}]  # fmt: skip
+    assert slake_en_rules.broken(rows) == 0.25  # the last breaks a soft rule alone
 
 
 @real
