@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from hashlib import blake2b
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -15,7 +16,7 @@ from benchmarks import tables
 from benchmarks.data_folder import data_folder
 from benchmarks.slake_facts import FACTS
 from benchmarks.table_files import write_table
-from graphfuse.core.files import write_text
+from graphfuse.core.files import read_json, write_json, write_text
 from graphfuse.model import FusionModel, Ruled
 from graphfuse.model.observed import measured
 from graphfuse.rules import Label, Measured, RuleSet
@@ -34,6 +35,7 @@ GRID = 2
 """Of a picture, in place of the spec's 5: ``concat`` averages the nodes of a kind, and most of the time goes there."""
 Rows = list[dict[str, Any]]
 Values = dict[tuple[str, str], float]
+Found = tuple[Values, dict[str, float], dict[str, int]]
 
 
 def drawn(rows: Sequence[Mapping[str, Any]], share: float, seed: int) -> Rows:
@@ -71,8 +73,20 @@ def over(labels: Sequence[str], rules: RuleSet, leave_out: Sequence[str] = ()) -
     return RuleSet(tuple(labels), tuple(kept), RULES.name)
 
 
-def found(rows: Rows, modes: Sequence[str], seed: int, epochs: int, out: Path, jobs: int
-          ) -> tuple[Values, dict[str, float], dict[str, int]]:  # fmt: skip
+def kept(rows: Rows, modes: Sequence[str], seed: int, epochs: int, out: Path, jobs: int) -> Found:
+    """:func:`found`, as it lies in the folder ``out`` where the same was asked there before."""
+    told = repr((rows, list(modes), seed, epochs, RULES.read_text("utf-8"))).encode()
+    asked, file = blake2b(told, digest_size=16).hexdigest(), out / "found.json"
+    if file.exists() and (saved := read_json(file))["asked"] == asked:
+        values = {(method, metric): value for method, metric, value in saved["values"]}
+        return values, saved["seconds"], saved["parameters"]
+    values, seconds, parameters = found(rows, modes, seed, epochs, out, jobs)
+    pairs = [[*key, value] for key, value in values.items()]
+    write_json(file, {"asked": asked, "values": pairs, "seconds": seconds, "parameters": parameters})
+    return values, seconds, parameters
+
+
+def found(rows: Rows, modes: Sequence[str], seed: int, epochs: int, out: Path, jobs: int) -> Found:
     """What each method has of the test when it is trained on these rows with this seed.
 
     ``TOLD`` is ``NONE`` with one node more for each fact of a sample that rules ask for.

@@ -53,6 +53,22 @@ def test_a_share_is_inside_a_larger_one_and_the_test_is_whole():
     assert slake_draw.drawn(rows, 1.0, 0) == slake_draw.drawn(rows, 1.0, 1) == rows
 
 
+def test_a_draw_that_is_known_is_not_trained_again_unless_another_is_asked_for(tmp_path, monkeypatch):
+    asked = []
+
+    def found(rows, modes, seed, epochs, out, jobs):
+        asked.append(epochs)
+        return {("none", "accuracy"): 0.5}, {"none": 2.0}, {"none": 3}
+
+    monkeypatch.setattr(slake_draw, "found", found)
+    rows = [{"id": "a", "answer": "yes"}]
+    first, again = (slake_draw.kept(rows, ["none"], 0, 3, tmp_path, 1) for _ in range(2))
+    assert first == again == ({("none", "accuracy"): 0.5}, {"none": 2.0}, {"none": 3})
+    slake_draw.kept(rows, ["none"], 0, 4, tmp_path, 1)
+    slake_draw.kept([{"id": "a", "answer": "no"}], ["none"], 0, 4, tmp_path, 1)
+    assert asked == [3, 4, 4]
+
+
 def test_rules_over_few_answers_say_what_the_whole_ones_say_of_these():
     whole, some = RuleSet.read(slake_draw.RULES), ("yes", "no", "ct", "lung", "2")
     fewer = slake_draw.over(some, whole)
@@ -71,12 +87,23 @@ def test_rules_over_few_answers_say_what_the_whole_ones_say_of_these():
     assert "head_answers" not in {rule.name for rule in words.rules}
 
 
+def test_a_row_has_the_mean_and_spread_of_the_seeds_that_its_share_has():
+    every = [(share, seed, ({("none", "accuracy"): value}, {"none": 10.0 * value}, {"none": 7}))
+             for share, seed, value in ((0.5, 0, 0.6), (0.1, 0, 0.2), (0.1, 1, 0.4), (0.1, 3, 0.3))]  # fmt: skip
+    given = {"task": "slake_en_rules", "split": "test", "command": "python -m benchmarks.run slake_en_rules"}
+    few, many = slake_en_rules.rows_of(every, given)
+    own = {"metric": "accuracy of 10% of labels", "mean": 0.3, "std": 0.1, "seeds": [0, 1, 3], "seconds": 3.0}
+    assert own.items() <= few.items()
+    assert {"metric": "accuracy of 50% of labels", "mean": 0.6, "std": 0.0, "seeds": [0]}.items() <= many.items()
+
+
 def test_rows_whose_own_answer_breaks_a_rule_are_counted():
     nothing = dict.fromkeys(FACTS, "")
     asked = {"answer": "ct", **nothing, "asks": "modality"}
-    rows = [{"id": "a", **asked}, {"id": "b", **asked, "answer": "yes"}, {"id": "c", **asked, "answer": "x-ray"},
-            {"id": "d", **asked, "answer": "x-ray", "region": "head"}]  # fmt: skip
-    assert slake_en_rules.broken(rows) == 0.25  # the last breaks a soft rule alone
+    own = ({"answer": "ct"}, {"answer": "yes"}, {"answer": "x-ray"}, {"answer": "x-ray", "region": "head"})
+    rows = [{"id": str(i), "split": "test", **asked, **each} for i, each in enumerate(own)]
+    train = [{**row, "split": "train"} for row in rows[1:2]]
+    assert slake_en_rules.broken(rows + train) == 0.25  # the last breaks a soft rule alone
 
 
 @real
