@@ -27,10 +27,10 @@ What rules change is little. Put on at test alone they only change answers that 
 they mended a third of these, and they spoiled none. In each draw that is a gain, of 2.4 and 1.1 points, and of 0.3 at
 most from 50 % on, where the network has learned nearly all of it. With 5 % it is what a fifth more labels would give:
 twice the labels give 8 points. Trained with rules the network gained 3.3 points with 5 % of the labels and 1.8 with
-25 %, in each draw, but nothing with 10 %, 50 % and 100 %; of three draws that is no trend. `loss` and `refine` were
-tried with 10 % alone and gained nothing. It is not the facts: given as input they gained nothing beyond the spread, and
-rules mend the answers of that network too (`facts, exact at test` against `facts`). Less than half of the gain at test
-comes from rules that ask what was examined where labels are few, most of it where they are many."""
+25 %, in each draw, but nothing beyond the spread with 10 %, 50 % and 100 %; of three draws that is no trend. `loss` and
+`refine` were tried with 10 % alone and gained nothing. It is not the facts: given as input they gained nothing beyond
+the spread, and rules mend the answers of that network too (`facts, exact at test` against `facts`). Less than half of
+the gain at test comes from rules that ask what was examined where labels are few, most of it where they are many."""
 GAINS = """\
 Gain in points over `none`, seed by seed (same draw of labels), mean ± standard deviation of these differences;
 `part not asked` leaves out the questions which part of the body is shown, which what was examined nearly answers. Rules
