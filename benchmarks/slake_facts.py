@@ -27,8 +27,8 @@ KINDS = (
 )
 SYSTEMS = r"\b(respiratory|circulatory|digestive|nervous|urinary|lymphatic) system\b"
 SHOWN = {
-    "heart": "heart", "lung": "lung", "larynx": "larynx", "spleen": "spleen",
-    **dict.fromkeys(("brain stem", "temporal lobe", "eye", "mandible", "parotid"), "of the head"),
+    "heart": "heart", "lung": "lung", "larynx": "larynx", "spleen": "spleen", "mandible": "mandible",
+    **dict.fromkeys(("brain stem", "temporal lobe", "eye", "parotid"), "of the head"),
     **dict.fromkeys(("liver", "kidney", "stomach", "duodenum", "small bowel", "colon"), "of the belly"),
     **dict.fromkeys(("rectum", "bladder"), "of the pelvis"),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Renders ``docs/benchmarks.md``, its picture and the tables of ``README.md`` from the rows.
+"""Renders ``docs/benchmarks.md``, its pictures and the tables of ``README.md`` from the rows.
 
 ``python -m benchmarks.table`` does; a test compares the texts with what the rows render.
 """
@@ -9,6 +9,8 @@ from pathlib import Path
 from benchmarks.markdown import UNKNOWN, command, table
 from benchmarks.rows import read
 from benchmarks.rules_table import rules
+from benchmarks.slake_table import draw as draw_slake
+from benchmarks.slake_table import slake_rules
 from benchmarks.speed_table import draw, speed
 
 ROOT = Path(__file__).parent.parent
@@ -66,7 +68,8 @@ Every number is from a row in `benchmarks/rows`, written by the command that sta
 def render() -> str:
     """The page ``docs/benchmarks.md``."""
     parts = {"Atlas": atlas(), "Medical questions": tasks(MEDICAL, QUESTIONS), "Other tables": tasks(TABLES, OTHERS),
-             "Speed": speed(read("speed"), read("speed_cuda")), "Rules": rules(read("rules")), "Batching": batching(),
+             "Speed": speed(read("speed"), read("speed_cuda")), "Rules": rules(read("rules")),
+             "Rules of medical questions": slake_rules(read("slake_en_rules")), "Batching": batching(),
              "Killed and taken up": measured("survival", KILLED),
              "The feature cache": measured("features", CACHED)}  # fmt: skip
     return "\n\n".join([TOP, *(part for title, text in parts.items() for part in (f"## {title}", text))]) + "\n"
@@ -175,5 +178,5 @@ def filled(readme: str) -> str:
 if __name__ == "__main__":
     PAGE.write_text(render(), "utf-8")
     README.write_text(filled(README.read_text("utf-8")), "utf-8")
-    picture = draw(read("speed"), PAGE.parent)
-    print(*filter(None, (PAGE, README, picture)), sep="\n")
+    pictures = draw(read("speed"), PAGE.parent), draw_slake(read("slake_en_rules"), PAGE.parent)
+    print(*filter(None, (PAGE, README, *pictures)), sep="\n")
