@@ -2,10 +2,11 @@
 
 The samples, schema and graphs are those on which ``gf.testing`` checks fusions. A new fusion is picked up by itself,
 with its default options. A new edge builder needs a line in ``BUILDERS`` and a new head a line in ``TARGETS`` and
-``HEADS``; tests say so.
+``HEADS``, or several; tests say so.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -40,20 +41,24 @@ BUILDERS = {
     "hub": lambda **way: gf.Hub("text", **way),
 }
 
-# Options of heads by their name in the catalog.
+# Options of heads by their name in the catalog, and what else tells two of one name apart.
 HEADS: dict[str, dict[str, Any]] = {
     "classify": {"labels": LABELS},
     "multilabel": {"labels": LABELS},
     "regress": {"mean": 2.0, "scale": 3.0},
     "choose": {"kind": "entity"},
+    "tag": {"of": "entity", "each": {"head": "classify", "labels": LABELS}},
+    "tag:links": {"of": list(MENTIONS), "each": {"head": "multilabel", "labels": LABELS}},
 }
 
-# A target of each head for sample number ``i``, which has ``n`` entities.
+# A target of each head for sample number ``i``, which has ``n`` rows: links for ``tag:links``, and else entities.
 TARGETS = {
     "classify": lambda i, n: LABELS[i % 3] if i % 4 else (LABELS[0], LABELS[2]),
     "multilabel": lambda i, n: LABELS[: i % 4],
     "regress": lambda i, n: 0.5 * i - 1.0,
     "choose": lambda i, n: torch.arange(n)[i % 3 :: 2],
+    "tag": lambda i, n: tuple(None if (i + row) % 3 == 1 else LABELS[(i + row) % 3] for row in range(n)),
+    "tag:links": lambda i, n: tuple(None if (i + row) % 4 == 1 else LABELS[: (i + row) % 4] for row in range(n)),
 }
 
 # Layers of torch-geometric with which the fusion ``pyg`` is tried, beside its default.
@@ -81,11 +86,22 @@ def fusion_cases() -> dict[str, tuple[str, dict[str, Any]]]:
 FUSION_CASES = fusion_cases()
 
 
-def targeted(head: str, count: int = 8) -> list[gf.Sample]:
+def head_of(case: str) -> Any:
+    """A head by its line in ``HEADS``."""
+    return gf.HEADS[case.split(":")[0]](**HEADS[case])
+
+
+def taught(head: str, made: Sequence[gf.Sample]) -> list[gf.Sample]:
     """The same samples with targets of a head."""
-    made = samples(count)
-    targets = [TARGETS[head](i, len(s.nodes.get("entity", ()))) for i, s in enumerate(made)]
-    return [gf.Sample(s.name, s.nodes, s.links, s.spans, s.weights, t) for s, t in zip(made, targets)]
+    rows = [s.links.get(MENTIONS, torch.zeros(2, 0)).shape[1] if head == "tag:links" else len(s.nodes.get("entity", ()))
+            for s in made]  # fmt: skip
+    return [replace(s, target=TARGETS[head](i, n)) for i, (s, n) in enumerate(zip(made, rows))]
+
+
+def targeted(head: str, count: int = 8) -> list[gf.Sample]:
+    """Samples with targets of a head; of one that tags those alone of which something is known."""
+    made = taught(head, samples(count))
+    return [s for s in made if any(row is not None for row in s.target)] if head.startswith("tag") else made
 
 
 def fusion_of(case: str, plan: gf.Schema, dim: int = 8, layers: int = 2) -> nn.Module:

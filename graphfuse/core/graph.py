@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -79,6 +80,7 @@ class FusionGraph:
         owners: The sample of each node, ``int64 [N]``.
         counts: How many nodes of each kind each sample has, ``[K, B]``; in main memory wherever the tensors are.
         relations: The relations that are laid.
+        links: Given relation -> row numbers within its two kinds, in the order of the batch, ``int64 [2, E]``.
         laid_out: Where nodes stand in blocks, how many edges end at each and the like, as found so far; one for all
             graphs that differ in states or relations alone.
     """
@@ -91,6 +93,7 @@ class FusionGraph:
     owners: Tensor
     counts: Ints
     relations: tuple[Laid, ...] = ()
+    links: Mapping[Relation, Tensor] = field(default_factory=dict)
     laid_out: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:

@@ -21,7 +21,8 @@ from graphfuse.heads.choose import Choose
 from graphfuse.heads.classify import Classify, balanced
 from graphfuse.heads.multilabel import MultiLabel
 from graphfuse.heads.regress import Regress
+from graphfuse.heads.tag import Tag
 
-HEADS = {"classify": Classify, "multilabel": MultiLabel, "regress": Regress, "choose": Choose}
+HEADS = {"classify": Classify, "multilabel": MultiLabel, "regress": Regress, "choose": Choose, "tag": Tag}
 
-__all__ = ["HEADS", "Choose", "Classify", "MultiLabel", "Regress", "balanced"]
+__all__ = ["HEADS", "Choose", "Classify", "MultiLabel", "Regress", "Tag", "balanced"]

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from graphfuse.core.answer import Answer
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
-from graphfuse.core.fused import Fused
 from graphfuse.core.message import segment, segment_log_sum, segment_softmax
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
+from graphfuse.heads.readout import RowScores
 
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
 
@@ -30,6 +30,8 @@ class Choose:
     """
 
     kind: str
+    labels: ClassVar[tuple[str, ...]] = ("answer",)
+    """What rules call it of a node that it is the one."""
     metric: ClassVar[str] = "accuracy"
     metrics: ClassVar[Mapping[str, Literal["max", "min"]]] = {"accuracy": "max"}
 
@@ -42,7 +44,7 @@ class Choose:
         if self.kind not in schema.kinds:
             near = did_you_mean(self.kind, schema.kinds)
             raise InputError(f"Choose: the schema has no kind {self.kind!r}.{near}")
-        return NodeScores(dim, self.kind)
+        return RowScores(dim, self.kind)
 
     def check(self, samples: Iterable[Sample]) -> None:
         """Raises ``InputError`` with the sample's name where a target is no tensor of rows that exist."""
@@ -65,15 +67,20 @@ class Choose:
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
         """Minus the log of the right candidates' probability, averaged over the samples that have one."""
+        each = self.log_loss(scores, batch)
+        return each.sum() / max(len(each), 1)
+
+    def log_loss(self, scores: Tensor, batch: Batch) -> Tensor:
+        """The loss of each sample that has a right candidate, by which confidence is calibrated."""
         owner, right = batch.owner(self.kind).to(scores.device), self.right(batch, scores.device)
         known = segment(right.to(scores.dtype), owner, len(batch)) > 0
         every = segment_log_sum(scores, owner, len(batch))[known]
         good = segment_log_sum(scores[right], owner[right], len(batch))[known]
-        return (every - good).sum() / known.sum().clamp(min=1)
+        return every - good
 
     def measure(self, scores: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Accuracy (Hits@1): 1 where the best candidate is right, else 0."""
-        best, right = self._best(scores, batch), self.right(batch, scores.device)
+        best, right = self.best(scores, batch), self.right(batch, scores.device)
         chosen = [bool(right[row]) if row is not None else False for row in best]
         return {"accuracy": scores.new_tensor(chosen)}
 
@@ -91,28 +98,11 @@ class Choose:
         first = batch.offsets[self.kind].tolist()
         return [
             Answer(name, None if row is None else row - start, None if row is None else float(p[row]))
-            for name, row, start in zip(batch.names, self._best(scores, batch), first)
+            for name, row, start in zip(batch.names, self.best(scores, batch), first)
         ]
 
-    def _best(self, scores: Tensor, batch: Batch) -> list[int | None]:
+    def best(self, scores: Tensor, batch: Batch) -> list[int | None]:
+        """The row in the batch of each sample's candidate with the highest score, ``B`` of them; ``None`` of none."""
         ends = batch.offsets[self.kind].tolist()
         every = scores.detach().cpu()
         return [a + int(every[a:b].argmax()) if b > a else None for a, b in itertools.pairwise(ends)]
-
-
-class NodeScores(nn.Module):
-    """Scores each node of a kind against its sample's vector: ``Fused -> [N_kind]``."""
-
-    def __init__(self, dim: int, kind: str):
-        super().__init__()
-        self.kind = kind
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
-        self.plain = nn.Linear(dim, 1, bias=False)
-        self.score = nn.Sequential(nn.Linear(3 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, 1))
-
-    def forward(self, fused: Fused) -> Tensor:
-        """Scores the nodes."""
-        states = fused.graph.of(self.kind)
-        node = self.norms[0](states)
-        sample = self.norms[1](fused.vector).index_select(0, fused.graph.owner(self.kind))
-        return (self.plain(states) + self.score(torch.cat([node, sample, node * sample], 1)))[:, 0]

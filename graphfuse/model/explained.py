@@ -36,7 +36,7 @@ def explained(head: Ruled, scores: Tensor, batch: Batch) -> Explanation:
     Raises:
         InputError: As ``RuleSet.explain``.
     """
-    rules, facts = head.rules, head.asked.facts(batch)
+    rules, facts = head.rules, head.over.asked.facts(batch)
     if isinstance(head.head, MultiLabel):
         return rules.explain(scores, facts)
     name = ONE

@@ -52,8 +52,9 @@ class FusionModel(nn.Module):
             layers=.., **options)``, or a layer, called ``(dim, schema, **options)``, which is stacked.
         dim: Width of the node states.
         layers: Of the fusion.
-        rules: Over the labels of the head, ``Classify`` or ``MultiLabel``: a ``gf.RuleSet``, or the path of a file.
-            They may ask for facts of a sample, as in ``forall x. temp(x) >= 39 -> fever(x)``.
+        rules: Over the labels of the head, of a sample (``Classify``, ``MultiLabel``) or of its nodes (``Tag``,
+            ``Choose``, whose label is ``answer``): a ``gf.RuleSet``, or the path of a file. They may ask for facts of
+            samples and nodes, as in ``forall x. temp(x) >= 39 -> fever(x)``, and of nodes for their links.
         rule_mode: ``"exact"``: no answer breaks a hard rule, and training conditions outputs on them. ``"loss"``: what
             rules cost by themselves, soft ones too, is added to the loss; answers may break them. ``"refine"``: scores
             are pushed towards all rules, by weights of which some may be learned; answers may still break them.
@@ -103,7 +104,7 @@ class FusionModel(nn.Module):
         self.hub = nn.Parameter(torch.randn(len(schema.hubs), dim) * dim**-0.5)
         self.dropout = nn.Dropout(dropout)
         self.fusion = find_fusion(fusion)(dim, schema, layers=layers, **options)
-        self.readout = head.build(dim, schema)
+        self.readout = self.head.build(dim, schema)
         refined = isinstance(self.head, Ruled) and self.head.mode == "refine"
         self.refine = Refine(self.head.rules) if refined else None
         self.register_buffer("temperature", torch.ones(()))
@@ -143,8 +144,8 @@ class FusionModel(nn.Module):
             return Output(scores / self.temperature, fused), graph
         if scores.isnan().any():  # which fit tells better than rules could
             return Output(scores, fused, scores), graph
-        facts = self.head.asked.facts(batch)
-        return Output(self.refine(scores, facts) / self.temperature, fused, scores / self.temperature), graph
+        refined = self.head.refined(self.refine, scores, batch)
+        return Output(refined / self.temperature, fused, scores / self.temperature), graph
 
     def collate(self, samples: Sequence[Sample], max_edges: int | None = None) -> Batch:
         """A batch of this model's schema; names the sample where one does not fit it."""

@@ -51,15 +51,7 @@ class Asked:
     @cached_property
     def sorts(self) -> dict[str, type]:
         """Fact -> ``str`` or ``float``."""
-        sorts = dict[str, type]()
-        for rule in self.rules.rules:
-            for atom in measured(rule.says):
-                sort = type(atom.value) if isinstance(atom.value, str) else float
-                if sorts.setdefault(atom.feature, sort) is not sort:
-                    raise InputError(f"{self.rules.source or 'Rules'}: rule {rule.name!r} compares {atom.feature!r} "
-                                     f"with {SORTS[sort][0]}, and a rule before it with "
-                                     f"{SORTS[sorts[atom.feature]][0]}.")  # fmt: skip
-        return sorts
+        return sorts_of(self.rules)
 
     def facts(self, batch: Batch) -> Facts | None:
         """What is known of the samples of a batch, as rules take it; ``None`` where they ask nothing.
@@ -144,8 +136,25 @@ class Asked:
             yield tuple(cases[number].tolist()), (of == number).nonzero()[:, 0]
 
 
+def sorts_of(rules: RuleSet) -> dict[str, type]:
+    """Fact that rules ask for -> ``str`` or ``float``.
+
+    Raises:
+        InputError: Rules compare one fact with numbers and with words.
+    """
+    sorts = dict[str, type]()
+    for rule in rules.rules:
+        for atom in measured(rule.says):
+            sort = type(atom.value) if isinstance(atom.value, str) else float
+            if sorts.setdefault(atom.feature, sort) is not sort:
+                raise InputError(f"{rules.source or 'Rules'}: rule {rule.name!r} compares {atom.feature!r} with "
+                                 f"{SORTS[sort][0]}, and a rule before it with "
+                                 f"{SORTS[sorts[atom.feature]][0]}.")  # fmt: skip
+    return sorts
+
+
 def measured(says: Expression) -> Iterator[Measured]:
-    """What an expression over one variable compares, as of the row itself."""
+    """What an expression compares, as of the row itself."""
     return (atom for atom in map(of_row, says.atoms()) if isinstance(atom, Measured))
 
 

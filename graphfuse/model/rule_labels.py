@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -16,14 +16,16 @@ from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.heads import MultiLabel
+from graphfuse.model.over_nodes import OverNodes
 from graphfuse.model.ruled import Ruled
-from graphfuse.rules import And, Facts, ForAll, Implies, Label, RuleWarning
-from graphfuse.rules.atoms import Atom, of_row
+from graphfuse.rules import And, Exists, Facts, ForAll, Implies, Not, Rule, RuleSet, RuleWarning
 from graphfuse.rules.expression import Expression
-from graphfuse.rules.normal import Tree, tree_of
-from graphfuse.rules.truth import truth
+
+if TYPE_CHECKING:
+    from graphfuse.model.fusion_model import FusionModel
 
 LISTED, AT_ONCE = 5, 4096
+TOGETHER = 256  # samples whose nodes are looked at
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,10 @@ class Labelled:
 
 
 def labelled(head: Ruled, known: Iterable[tuple[str, Any, Mapping[str, float | str]]]) -> Labelled:
-    """Looks at the names, labels and facts of samples, labels as targets of the head."""
+    """Looks at the names, labels and facts of samples, labels as targets of a head that answers of each sample."""
     samples, broken, seen = 0, list[tuple[str, str]](), set[str]()
-    sides = _left_sides(head)
-    fires = dict.fromkeys(sides, 0)
+    sides = _left_sides(head.rules)
+    fires = dict.fromkeys((rule.name for rule in sides.rules), 0)
     hard = [rule.name for rule in head.rules.rules if rule.hard]
     each_known = iter(known)
     while part := list(islice(each_known, AT_ONCE)):
@@ -79,9 +81,8 @@ def labelled(head: Ruled, known: Iterable[tuple[str, Any, Mapping[str, float | s
         samples += len(set(owner))
         seen.update(name for *_, own in part for name in own)
         facts = _facts(head, part, owner)
-        columns = torch.cat([answers, _measured(head, facts, len(owner))], 1)
-        for name, tree in sides.items():
-            fires[name] += len({owner[row] for row in truth(tree, columns).nonzero()[:, 0].tolist()})
+        for name, true in zip(fires, sides.violations(answers, facts).t()):
+            fires[name] += len({owner[row] for row in true.nonzero()[:, 0].tolist()})
         good = head.rules.holds(answers, facts).tolist()
         fine = {own for own, each in zip(owner, good) if each}
         bad = dict[int, int]()  # sample -> its first row
@@ -90,26 +91,46 @@ def labelled(head: Ruled, known: Iterable[tuple[str, Any, Mapping[str, float | s
                 bad.setdefault(own, row)
         which = head.rules.violations(answers[list(bad.values())], _facts(head, part, list(bad)))[:, head.hard].tolist()
         broken += [(part[own][0], rule) for own, row in zip(bad, which) for rule, each in zip(hard, row) if each]
-    lacking = tuple(f"{name!r}.{did_you_mean(name, sorted(seen)) if seen else ''}" for name in head.asked.sorts
-                    if name not in seen)  # fmt: skip
-    return Labelled(samples, tuple(broken), fires, lacking)
+    return Labelled(samples, tuple(broken), fires, _lacking(head, seen))
 
 
-def check_labels(head: Any, splits: Mapping[str, Sequence[Sample]], allow: bool) -> None:
+def labelled_nodes(head: Ruled, samples: Sequence[Sample], collate: Callable[[Sequence[Sample]], Batch]) -> Labelled:
+    """Looks at samples of a head that answers of their nodes or links, batch by batch."""
+    broken, seen, side = list[tuple[str, str]](), set[str](), head.over
+    assert isinstance(side, OverNodes)
+    sides = _left_sides(head.rules)
+    fires = torch.zeros(len(sides.rules), dtype=torch.long)
+    hard = [rule.name for rule in head.rules.rules if rule.hard]
+    for begin in range(0, len(samples), TOGETHER):
+        batch = collate(samples[begin : begin + TOGETHER])
+        for own in samples[begin : begin + TOGETHER]:
+            seen |= own.facts.keys() | own.node_facts.get(side.among.kind, {}).keys()
+        fires += side.of_right(batch, sides).sum(0)
+        for name, row in zip(batch.names, side.of_right(batch, head.rules)[:, head.hard].tolist()):
+            broken += [(name, rule) for rule, each in zip(hard, row) if each]
+    told = dict(zip((rule.name for rule in sides.rules), fires.tolist()))
+    return Labelled(len(samples), tuple(broken), told, _lacking(head, seen))
+
+
+def check_labels(model: FusionModel, splits: Mapping[str, Sequence[Sample]], allow: bool) -> None:
     """Warns of rules that never fire and facts that lack in the first split; stops at labels that break a hard rule.
 
     Args:
-        head: Of a model; one without rules is not looked at.
+        model: One without rules is not looked at.
         splits: What each is called -> samples with targets that the head has checked.
         allow: Whether labels that break a hard rule are only warned of.
 
     Raises:
         InputError: Labels break a hard rule: how many, the first samples and their rules, the counts of each rule.
     """
+    head = model.head
     if not isinstance(head, Ruled):
         return
     for place, (what, samples) in enumerate(splits.items()):
-        found = labelled(head, ((s.name, s.target, s.facts) for s in samples))
+        if isinstance(head.over, OverNodes):
+            found = labelled_nodes(head, samples, model.collate)
+        else:
+            found = labelled(head, ((s.name, s.target, s.facts) for s in samples))
         wrong, silent = found.said(f"{what} samples"), found.silent(f"{what} samples")
         if wrong and not allow:
             raise InputError(f"{wrong}; mend the labels or make the rules soft, or give allow_broken_labels=True.")
@@ -141,28 +162,31 @@ def _every(target: Any) -> tuple[Any, ...]:
     return target if isinstance(target, tuple) else (target,)
 
 
-def _left_sides(head: Ruled) -> dict[str, Tree]:
-    """Of rules that say "if" the left side, over labels and comparisons; of ``a -> (b -> c)`` both ``a`` and ``b``."""
-    place: dict[Atom, int] = {Label(name): at for at, name in enumerate(head.labels)}
-    place |= {atom: at for at, atom in enumerate(head.asked.atoms, len(place))}
-    found = {}
-    for rule in head.rules.rules:
+def _left_sides(rules: RuleSet) -> RuleSet:
+    """Of each rule that says "if" one that its left side breaks; of ``a -> (b -> c)`` both left sides together."""
+    found = list[Rule]()
+    for rule in rules.rules:
+        if isinstance(rule.says, Exists):
+            continue
         says, sides = rule.says.of if isinstance(rule.says, ForAll) else rule.says, list[Expression]()
         while isinstance(says, Implies):
-            sides.append(says.left.each(of_row))
+            sides.append(says.left)
             says = says.right
         if sides:
-            found[rule.name] = tree_of(And(tuple(sides)), place)
-    return found
+            never = Not(And(tuple(sides)))
+            variables = tuple(sorted({name for atom in never.atoms() for name in atom.variables if name}))
+            found.append(Rule(rule.name, ForAll(variables, never) if variables else never, False))
+    with warnings.catch_warnings(action="ignore", category=RuleWarning):  # they are no rules of the user's
+        return RuleSet(rules.labels, tuple(found), rules.source, rules.budget)
+
+
+def _lacking(head: Ruled, seen: Collection[str]) -> tuple[str, ...]:
+    """Facts that rules ask for and no sample has, with the nearest that there are."""
+    return tuple(f"{name!r}.{did_you_mean(name, sorted(seen)) if seen else ''}"
+                 for name in head.sorts if name not in seen)  # fmt: skip
 
 
 def _facts(head: Ruled, known: Sequence[tuple[str, Any, Mapping[str, Any]]], of: Sequence[int]) -> Facts | None:
     """The facts of some samples, as rules take them."""
     named = tuple(known[own][0] for own in of)
-    return head.asked.facts(Batch(named, {}, {}, facts=tuple(known[own][2] for own in of)))
-
-
-def _measured(head: Ruled, facts: Facts | None, rows: int) -> Tensor:
-    """Which comparisons are true, ``bool [n, A]``."""
-    seen = [] if facts is None else [facts.measured(atom, rows) for atom in head.asked.atoms]
-    return torch.stack(seen, 1) if seen else torch.empty(rows, 0, dtype=torch.bool)
+    return head.over.asked.facts(Batch(named, {}, {}, facts=tuple(known[own][2] for own in of)))

@@ -27,6 +27,8 @@ class Facts:
         relations: name -> rows, source over target, ``int64 [2, E]``; a pair that is there twice counts once.
         features: name -> one number a row, ``[B]``, or one word a row, ``B`` of them. NaN, which is not measured, and
             ``None``, which is not known, satisfy no comparison but ``!=``.
+        groups: The group of each row, ``int64 [B]``, such as the sample of each node: all that a rule speaks of at once
+            is of one group, and that something exists is said of each group. If left out, all rows are of one.
         known: Groundings as found so far, for one number of rows; found anew where a tensor was changed in place.
 
     Raises:
@@ -35,6 +37,7 @@ class Facts:
 
     relations: Mapping[str, Tensor] = field(default_factory=dict)
     features: Mapping[str, Tensor | Sequence[str | None]] = field(default_factory=dict)
+    groups: Tensor | None = None
     known: dict[Any, Any] = field(init=False, default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -53,15 +56,27 @@ class Facts:
                 raise InputError(f"Feature {name!r} is a {type(values).__name__}; expected a tensor [B], or B words.")
             if not all(isinstance(word, str | None) for word in values):
                 raise InputError(f"Feature {name!r} is no tensor, and not all of it are words.")
+        if self.groups is not None and (self.groups.ndim != 1 or self.groups.dtype != torch.int64):
+            raise InputError(f"groups is {self.groups.dtype} {list(self.groups.shape)}; expected int64 [B].")
 
     def kept(self, rows: int) -> dict[Any, Any]:
         """What is known for so many rows, as long as no tensor was changed in place."""
-        tensors = [x for x in (*self.relations.values(), *self.features.values()) if isinstance(x, Tensor)]
+        given = (*self.relations.values(), *self.features.values(), self.groups)
+        tensors = [x for x in given if isinstance(x, Tensor)]
         stamp = (rows, *(None if x.is_inference() else x._version for x in tensors))
         if self.known.get("stamp") != stamp or len(self.known) > KEPT:
             self.known.clear()
             self.known["stamp"] = stamp
         return self.known
+
+    def among(self, chosen: Tensor) -> Facts:
+        """What is known of some rows, ``bool [B]``, numbered anew in their order, and of those that they meet."""
+        place = torch.where(chosen, chosen.cumsum(0) - 1, -1)
+        relations = {name: place[pairs][:, (place[pairs] >= 0).all(0)] for name, pairs in self.relations.items()}
+        features = {name: values[chosen] if isinstance(values, Tensor) else
+                    [word for word, own in zip(values, chosen.tolist()) if own]
+                    for name, values in self.features.items()}  # fmt: skip
+        return Facts(relations, features, None if self.groups is None else self.groups[chosen])
 
     def pairs(self, name: str, rows: int) -> Ints:
         """The rows that meet in a relation, each pair once, by source and then by target: ``[2, E]``."""
@@ -70,9 +85,22 @@ class Facts:
             outside = given[(given < 0) | (given >= rows)]
             if len(outside):
                 raise InputError(f"Relation {name!r} speaks of row {outside[0]}; the logits have rows 0 to {rows - 1}.")
+            if (group := self.group(rows)) is not None:
+                given = given[:, group[given[0]] == group[given[1]]]
             key = np.unique(given[0] * rows + given[1])
             self.known["pairs", name] = np.stack([key // max(rows, 1), key % max(rows, 1)])
         found: Ints = self.known["pairs", name]
+        return found
+
+    def group(self, rows: int) -> Ints | None:
+        """Of each row, numbered from 0; ``None`` where all are of one."""
+        if self.groups is None:
+            return None
+        if "group" not in self.kept(rows):
+            if len(self.groups) != rows:
+                raise InputError(f"groups has {len(self.groups)} rows; the logits have {rows}.")
+            self.known["group"] = np.unique(self.groups.cpu().numpy(), return_inverse=True)[1].reshape(-1)
+        found: Ints = self.known["group"]
         return found
 
     def measured(self, atom: Measured, rows: int) -> Tensor:
@@ -104,14 +132,20 @@ class Facts:
         return given[name]
 
 
+def given_facts(facts: object) -> Facts | None:
+    """The facts, if there are any; raises ``InputError`` where it is something else."""
+    if facts is not None and not isinstance(facts, Facts):
+        raise InputError(f"graph is a {type(facts).__name__}; expected a gf.rules.Facts.")
+    return facts
+
+
 def needed(facts: Facts | None, rule: str, atoms: Sequence[object]) -> Facts:
     """The facts.
 
     Raises:
         InputError: There are none, or it is something else.
     """
-    if facts is not None and not isinstance(facts, Facts):
-        raise InputError(f"graph is a {type(facts).__name__}; expected a gf.rules.Facts.")
+    facts = given_facts(facts)
     if facts is None:
         listed = ", ".join(f"'{atom}'" for atom in atoms)
         raise InputError(f"{rule} speaks of {listed}; give graph, a gf.rules.Facts that says where it is true.")

@@ -21,8 +21,8 @@ def joined(variables: Sequence[str], guard: Guard, facts: Facts, rows: int, most
     """What variables may stand for, ``int64 [V, G]``.
 
     What one variable must be comes first. Then relations are joined: the smallest, next those between variables that
-    are there, next those that share one. Variables that no relation holds meet all rows. What must not be is taken out
-    as soon as its variables are there.
+    are there, next those that share one. Variables that no relation holds meet all rows of their group. What must not
+    be is taken out as soon as its variables are there.
 
     Args:
         variables: ``V`` of them.
@@ -50,13 +50,13 @@ def joined(variables: Sequence[str], guard: Guard, facts: Facts, rows: int, most
             rest.append((atom, wanted))
     edges = [(source, target, pairs[:, fits[source][pairs[0]] & fits[target][pairs[1]]])
              for source, target, pairs in edges]  # fmt: skip
-    table: Table = {}
+    table, group = Table(), facts.group(rows)
     while edges:
         edges.sort(key=lambda edge: (-len({edge[0], edge[1]} & table.keys()), edge[2].shape[1]))
-        table, rest = _sifted(_met(table, *edges.pop(0), rows, most), rest, facts, rows)
+        table, rest = _sifted(_met(table, *edges.pop(0), rows, most, group), rest, facts, rows)
     for variable in variables:
         if variable not in table:
-            crossed = _crossed(table, {variable: fits[variable].nonzero()[0]}, most)
+            crossed = _crossed(table, {variable: fits[variable].nonzero()[0]}, most, group)
             table, rest = _sifted(crossed, rest, facts, rows)
     return np.stack([table[variable] for variable in variables])
 
@@ -86,28 +86,36 @@ def _sifted(table: Table, rest: Guard, facts: Facts, rows: int) -> tuple[Table, 
     return table if keep.all() else {variable: column[keep] for variable, column in table.items()}, left
 
 
-def _met(table: Table, source: str, target: str, pairs: Ints, rows: int, most: int) -> Table:
+def _met(table: Table, source: str, target: str, pairs: Ints, rows: int, most: int, group: Ints | None) -> Table:
     """A table joined with the pairs of a relation."""
     if source in table and target in table:
         keep = np.isin(table[source] * rows + table[target], pairs[0] * rows + pairs[1])
         return {variable: column[keep] for variable, column in table.items()}
     if source not in table and target not in table:
-        return _crossed(table, {source: pairs[0], target: pairs[1]}, most)
+        return _crossed(table, {source: pairs[0], target: pairs[1]}, most, group)
     shared, new, ends = (source, target, pairs) if source in table else (target, source, pairs[::-1])
-    order = ends[0].argsort(kind="stable")
-    many = np.bincount(ends[0], minlength=rows)
+    return _matched(table, table[shared], {new: ends[1]}, ends[0], rows, most)
+
+
+def _matched(table: Table, key: Ints, more: Table, other: Ints, keys: int, most: int) -> Table:
+    """Each row of a table with each of another that has the same key, of numbers below ``keys``."""
+    order, many = other.argsort(kind="stable"), np.bincount(other, minlength=keys)
     first = many.cumsum() - many
-    _within(int(many[table[shared]].sum()), most)
-    place, of = runs(first[table[shared]], many[table[shared]])
-    return {variable: column[of] for variable, column in table.items()} | {new: ends[1][order[place]]}
+    _within(int(many[key].sum()), most)
+    place, of = runs(first[key], many[key])
+    taken = {variable: column[order[place]] for variable, column in more.items()}
+    return {variable: column[of] for variable, column in table.items()} | taken
 
 
-def _crossed(table: Table, more: Table, most: int) -> Table:
-    """Each row of a table with each of another."""
+def _crossed(table: Table, more: Table, most: int, group: Ints | None) -> Table:
+    """Each row of a table with each of another, of the same group."""
     if not table:
         _within(len(next(iter(more.values()))), most)
         return dict(more)
-    left, right = len(next(iter(table.values()))), len(next(iter(more.values())))
+    one, other = next(iter(table.values())), next(iter(more.values()))
+    if group is not None:
+        return _matched(table, group[one], more, group[other], len(group), most)
+    left, right = len(one), len(other)
     _within(left * right, most)
     repeated = {variable: column.repeat(right) for variable, column in table.items()}
     return repeated | {variable: np.tile(column, left) for variable, column in more.items()}

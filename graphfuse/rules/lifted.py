@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -19,7 +19,7 @@ from graphfuse.rules.compiled import Compiled
 from graphfuse.rules.diagram import Budget, TooLargeError
 from graphfuse.rules.exact import NEVER, impossible
 from graphfuse.rules.expression import Expression
-from graphfuse.rules.facts import Facts, needed
+from graphfuse.rules.facts import Facts, given_facts, needed
 from graphfuse.rules.join import Guard, holds, joined
 from graphfuse.rules.normal import Tree, denied, labels_in, renumbered, tree_of
 from graphfuse.rules.normal import joined as junction
@@ -125,7 +125,9 @@ class Lifted:
         Raises:
             InputError: Facts are needed and not given, or there are more groundings.
         """
-        known = needed(facts, self.name, self.observed).kept(rows) if self.observed else self.alone
+        facts = given_facts(facts)
+        grouped = facts is not None and facts.groups is not None and len(self.variables) > 1
+        known = needed(facts, self.name, self.observed).kept(rows) if self.observed or grouped else self.alone
         key = self, rows, device
         if key not in known:
             if known is self.alone and len(known) >= SIZES:
@@ -167,18 +169,32 @@ class Lifted:
             known[key] = parts
         return list(known[key])
 
-    def broken(self, grounds: Sequence[Ground], answers: Tensor) -> Tensor:
-        """Which rows answers break it in: each that is part of a grounding that is false, or all where none is true.
+    def broken(self, grounds: Sequence[Ground], answers: Tensor, facts: Facts | None) -> Tensor:
+        """Which rows answers break it in: each that is part of a grounding that is false, or all of a group in which
+        none is true.
 
         Shape: ``answers bool [B, L] -> bool [B]``.
         """
-        found, somewhere = answers.new_zeros(len(answers)), self.every
+        found, group = answers.new_zeros(len(answers)), groups_of(facts, answers)
         for ground in grounds:
             true = truth(ground.tree, ground.take(answers).t())
             if self.every:
                 found[ground.rows[:, ~true].reshape(-1)] = True
-            somewhere = somewhere or bool(true.any())
-        return found if somewhere else ~found
+            else:
+                found[group[ground.rows[0, true]]] = True  # the groups where there is one
+        return found if self.every else ~found[group]
+
+    def apart(self, grounds: Sequence[Ground], facts: Facts | None, logits: Tensor) -> list[tuple[Ground, ...]]:
+        """Groundings of which a rule says something together: all, or of a rule that something exists group by group,
+        those that have any."""
+        if self.every or facts is None or facts.groups is None:
+            return [tuple(grounds)]
+        group, found = groups_of(facts, logits), dict[int, list[Ground]]()
+        for ground in grounds:
+            own = group[ground.rows[0]]
+            for each in own.unique().tolist():
+                found.setdefault(each, []).append(replace(ground, rows=ground.rows[:, own == each]))
+        return [tuple(each) for each in found.values()]
 
     @cached_property
     def _meeting(self) -> list[tuple[int, int]]:
@@ -247,6 +263,14 @@ class Lifted:
             return ""
         rows = zip(self.variables, ground.rows[:, 0].tolist())
         return f" where {', '.join(f'{variable} is row {row}' for variable, row in rows)}"
+
+
+def groups_of(facts: Facts | None, values: Tensor) -> Tensor:
+    """The group of each row of logits or answers ``[B, L]``, numbered below ``B``: ``int64 [B]``."""
+    group = None if facts is None else facts.group(len(values))
+    if group is None:
+        return torch.zeros(len(values), dtype=torch.long, device=values.device)
+    return torch.from_numpy(group).to(values.device)
 
 
 def named_rows(rows: Tensor) -> str:

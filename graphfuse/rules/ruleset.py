@@ -228,7 +228,8 @@ class RuleSet:
                 continue
             grounds = self._ground(lifted, logits, graph)
             if grounds:
-                total = total + weigh[place] * cost(lifted, grounds, logits, self.budget)
+                each = [cost(lifted, own, logits, self.budget) for own in lifted.apart(grounds, graph, logits)]
+                total = total + weigh[place] * sum(each) / len(each)
                 if rule.weight is None and not rule.hard:
                     total = total - weigh[place].log()
         if kind == "exact" and len(logits):
@@ -268,14 +269,13 @@ class RuleSet:
         )
 
     def violations(self, answers: Tensor, graph: Facts | None = None) -> Tensor:
-        """Which rules answers break, hard and soft: a row of them where it is part of a grounding that is false.
-
-        Of a rule that something exists, all rows where nothing does.
+        """Which rules answers break, hard and soft: a row of them where it is part of a grounding that is false, and
+        of a rule that something exists all rows (of a group) where nothing does.
 
         Shape: ``answers bool [B, L] -> bool [B, R]``.
         """
         check_answers(answers, len(self.labels))
-        found = [lifted.broken(self._ground(lifted, answers, graph), answers) for lifted in self._lifted]
+        found = [each.broken(self._ground(each, answers, graph), answers, graph) for each in self._lifted]
         return torch.stack(found, 1) if found else answers[:, :0]
 
     def groundings(self, rows: int, graph: Facts | None = None) -> dict[str, int]:

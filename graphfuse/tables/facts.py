@@ -13,7 +13,7 @@ def sorts_of(head: Any) -> Mapping[str, type]:
     """The columns that a head's rules ask for -> ``float`` or ``str``; none of a head without rules."""
     from graphfuse.model import Ruled
 
-    return head.asked.sorts if isinstance(head, Ruled) else {}
+    return head.sorts if isinstance(head, Ruled) else {}
 
 
 def facts_of(rows: Sequence[Row], sorts: Mapping[str, type]) -> list[dict[str, float | str]]:

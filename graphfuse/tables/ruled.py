@@ -32,7 +32,7 @@ def ruled(spec: Spec, head: Any) -> tuple[Any, list[str]]:
                 near = did_you_mean(atom.feature, spec.rules.facts) if spec.rules.facts else ""
                 raise InputError(f"{where} asks for {atom.feature!r}, which is none of the columns that facts of "
                                  f"[rules] names.{near}")  # fmt: skip
-    unused = [column for column in spec.rules.facts if column not in joined.asked.sorts]
+    unused = [column for column in spec.rules.facts if column not in joined.sorts]
     notes = [f"{spec.path}: [rules] facts: no rule asks for {column!r}; leave it out." for column in unused]
     return joined, [str(each.message) for each in caught] + notes
 

@@ -107,7 +107,7 @@ def fit(
             process trains there.
     """
     check_splits(model, {"training": train, "validation": valid})
-    check_labels(model.head, {"training": train, "validation": valid}, allow_broken_labels)
+    check_labels(model, {"training": train, "validation": valid}, allow_broken_labels)
     _check_budget(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, patience=patience)
     check_share("fit: modality_dropout", modality_dropout)
     metric = model.head.metric if metric is None else metric

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import zip_longest
@@ -16,6 +16,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.loader import USUAL, Limits
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.model import FusionModel, Ruled
+from graphfuse.model.over_nodes import OverNodes
 from graphfuse.model.ruled import BROKEN, BROKEN_BEFORE
 
 AT_ONCE = 16_384  # samples
@@ -77,21 +78,29 @@ class Measured:
     def _broken(self) -> list[tuple[Tensor, Tensor]]:
         """Before the rules and after: which samples break a hard rule, ``bool [n]``, and each rule's share, ``[R]``.
 
-        Nothing without rules. Many batches at once, as looking at a rule costs much the same for few rows.
+        Nothing without rules.
         """
         if not isinstance(self.head, Ruled):
             return []
-        pairs = [(scores, earlier) for (scores, _), earlier in zip_longest(self.scored, self.before)]
-        every = torch.cat([scores for scores, _ in pairs]).split(AT_ONCE)
-        before = torch.cat([scores if earlier is None else earlier for scores, earlier in pairs]).split(AT_ONCE)
-        names = [name for _, batch in self.scored for name in batch.names]
-        facts = [known for _, batch in self.scored for known in batch.facts or ({},) * len(batch)]
-        whose = [Batch(tuple(names[i : i + AT_ONCE]), {}, {}, facts=tuple(facts[i : i + AT_ONCE]))
-                 for i in range(0, len(names), AT_ONCE)]  # fmt: skip
-        sides = zip(*(self.head.broken(scores, batch, earlier) for scores, batch, earlier in zip(every, whose, before)))
+        told = zip(*(self.head.broken(*part) for part in self._parts()))
         return [(torch.cat([own[:, self.head.hard].any(1).cpu() for own in side]),
                  torch.stack([own.sum(0).cpu() for own in side]).sum(0).double() / sum(map(len, side)))
-                for side in sides]  # fmt: skip
+                for side in told]  # fmt: skip
+
+    def _parts(self) -> Iterator[tuple[Tensor, Batch, Tensor | None]]:
+        """Scores, whose they are, and those before; where a sample is a row, many batches at once, as looking at a rule
+        costs much the same for few rows."""
+        pairs = [(scores, batch, earlier) for (scores, batch), earlier in zip_longest(self.scored, self.before)]
+        if isinstance(self.head.over, OverNodes):
+            yield from pairs
+            return
+        every = torch.cat([scores for scores, _, _ in pairs]).split(AT_ONCE)
+        before = torch.cat([scores if earlier is None else earlier for scores, _, earlier in pairs]).split(AT_ONCE)
+        names = [name for _, batch, _ in pairs for name in batch.names]
+        facts = [known for _, batch, _ in pairs for known in batch.facts or ({},) * len(batch)]
+        for place, (scores, earlier) in enumerate(zip(every, before)):
+            own = slice(place * AT_ONCE, (place + 1) * AT_ONCE)
+            yield scores, Batch(tuple(names[own]), {}, {}, facts=tuple(facts[own])), earlier
 
     @cached_property
     def answers(self) -> list[Answer]:

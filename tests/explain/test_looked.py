@@ -61,10 +61,10 @@ def test_shares_of_all_nodes_add_to_one_by_every_fusion_and_whatever_lacks(case)
         assert_whole(looks, one, plan)
 
 
-@pytest.mark.parametrize("name", gf.HEADS)
+@pytest.mark.parametrize("name", contract.HEADS)
 def test_shares_of_all_nodes_add_to_one_by_every_head(name):
     plan = contract.schema()
-    model = contract.model_of("relation_gate", plan, gf.HEADS[name](**contract.HEADS[name]))
+    model = contract.model_of("relation_gate", plan, contract.head_of(name))
     for looks, one in zip(looked_at(model, contract.targeted(name), EVERY), contract.targeted(name)):
         if name == "choose" and "entity" not in one.nodes:
             assert {look.share for look in looks} == {0.0}, "nothing was chosen, so nothing decided"

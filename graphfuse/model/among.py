@@ -1,0 +1,139 @@
+"""What rules over the nodes of a kind, or the links of a relation, ask of a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphfuse.core.catalog import did_you_mean
+from graphfuse.core.errors import InputError
+from graphfuse.core.sample import Batch, Relation
+from graphfuse.core.schema import Schema
+from graphfuse.model.observed import SORTS, sorts_of
+from graphfuse.rules import Facts, Related, RuleSet
+
+NEXT, REVERSE = "next", "reverse"
+"""Relations among links: one begins where another ends; one joins what another joins, the other way."""
+
+
+@dataclass(frozen=True, eq=False)
+class Among:
+    """Rules whose variables stand for the nodes of a kind, or for the links of a relation, of one sample.
+
+    A comparison asks for a fact of the node, or of its sample. Between nodes of the kind there are the links among
+    them; between links there are ``next`` and ``reverse``.
+
+    Attributes:
+        rules: Over the labels of the nodes or links.
+        of: The kind or the relation.
+
+    Raises:
+        InputError: Rules compare one fact with numbers and with words, or links have no such relation.
+    """
+
+    rules: RuleSet
+    of: str | Relation
+
+    def __post_init__(self) -> None:
+        _ = self.sorts
+        for name in self.relations:
+            if not isinstance(self.of, str) and name not in (NEXT, REVERSE):
+                raise InputError(f"{self._source}: between links of {self.of} there are the relations {NEXT!r} and "
+                                 f"{REVERSE!r}, not {name!r}.{did_you_mean(name, (NEXT, REVERSE))}")  # fmt: skip
+
+    @cached_property
+    def sorts(self) -> dict[str, type]:
+        """Fact -> ``str`` or ``float``."""
+        return sorts_of(self.rules)
+
+    @cached_property
+    def relations(self) -> tuple[str, ...]:
+        """Those that rules speak of."""
+        atoms = (atom for rule in self.rules.rules for atom in rule.says.atoms())
+        return tuple(dict.fromkeys(atom.name for atom in atoms if isinstance(atom, Related)))
+
+    @property
+    def kind(self) -> str:
+        """Of the nodes; empty for links."""
+        return self.of if isinstance(self.of, str) else ""
+
+    @property
+    def _source(self) -> str:
+        return self.rules.source or "Rules"
+
+    def check(self, schema: Schema) -> None:
+        """Raises ``InputError`` where rules speak of a relation that the schema does not give."""
+        if not isinstance(self.of, str):
+            return
+        given = [name for source, name, target in schema.given if source == target == self.of]
+        for name in self.relations:
+            if name not in given:
+                raise InputError(f"{self._source}: rules speak of links ({self.of!r}, {name!r}, {self.of!r}), which the "
+                                 f"schema does not give.{did_you_mean(name, given)}")  # fmt: skip
+
+    def owner(self, batch: Batch) -> Tensor:
+        """The sample of each node or link, ``int64 [N]``."""
+        if isinstance(self.of, str):
+            return batch.owner(self.of).cpu()
+        offsets = batch.offsets[self.of[0]].cpu()
+        return torch.searchsorted(offsets, batch.links[self.of][0].cpu().contiguous(), right=True) - 1
+
+    def facts(self, batch: Batch) -> Facts:
+        """What is known of the nodes or links of a batch, as rules take it.
+
+        Raises:
+            InputError: A fact is a word and is compared with numbers, or the other way; names the sample.
+        """
+        owner = self.owner(batch)
+        features = {name: self._feature(name, sort, batch, owner) for name, sort in self.sorts.items()}
+        return Facts({name: self._pairs(name, batch) for name in self.relations}, features, owner)
+
+    def nothing(self) -> Facts:
+        """What is known of no node or link at all."""
+        none = torch.zeros(0, dtype=torch.long)
+        features: dict[str, Any] = {name: [] if sort is str else none.double() for name, sort in self.sorts.items()}
+        return Facts({name: none.expand(2, 0) for name in self.relations}, features, none)
+
+    def _pairs(self, name: str, batch: Batch) -> Tensor:
+        if isinstance(self.of, str):
+            return batch.links[self.of, name, self.of].cpu()
+        source, target = batch.links[self.of].cpu()
+        if self.of[0] != self.of[2]:
+            return torch.zeros(2, 0, dtype=torch.long)
+        order = source.argsort(stable=True)
+        first, end = (torch.searchsorted(source[order], target, right=right) for right in (False, True))
+        many = end - first
+        begin = (first - (many.cumsum(0) - many)).repeat_interleave(many)
+        at = torch.arange(len(source)).repeat_interleave(many)
+        pairs = torch.stack([at, order[begin + torch.arange(len(at))]])
+        return pairs if name == NEXT else pairs[:, target[pairs[1]] == source[pairs[0]]]
+
+    def _feature(self, name: str, sort: type, batch: Batch, owner: Tensor) -> Any:
+        counts = torch.bincount(owner, minlength=len(batch)).tolist()
+        parts = list(self._known(name, sort, batch, counts))
+        if sort is str:
+            return [word for part in parts for word in part]
+        return torch.cat([torch.as_tensor(part, dtype=torch.double).cpu() for part in parts])
+
+    def _known(self, name: str, sort: type, batch: Batch, counts: list[int]) -> Iterator[Any]:
+        """The words or numbers of each sample's nodes or links, of those that it has."""
+        nothing: tuple[Mapping[str, Any], ...] = ({},) * len(batch)
+        facts = zip(batch.facts or nothing, batch.node_facts or nothing)
+        for sample, (known, of_nodes), many in zip(batch.names, facts, counts):
+            own = of_nodes.get(self.of, {}).get(name) if isinstance(self.of, str) else None
+            value = known.get(name)
+            if own is None and value is not None and isinstance(value, str) != (sort is str):
+                raise InputError(f"Sample {sample!r}: fact {name!r} is {value!r}, and rules compare it with "
+                                 f"{SORTS[sort][1]}.")  # fmt: skip
+            if own is not None and isinstance(own, Tensor) == (sort is str):
+                raise InputError(f"Sample {sample!r}: fact {name!r} of nodes of kind {self.of!r} is "
+                                 f"{'numbers' if sort is str else 'words'}, and rules compare it with "
+                                 f"{SORTS[sort][1]}.")  # fmt: skip
+            lacks = None if sort is str else math.nan
+            yield [lacks if value is None else value] * many if own is None else own
