@@ -192,11 +192,19 @@ def _case(reading: Reading, table: Tensor, facts: Facts, kg: KnowledgeGraph, rea
         entity[to, PICTURES.index(kind) - len(PICTURES)] = 1 - own[best] / FAINT
     target = torch.tensor([rows[name] for name in question.answers if name in rows], dtype=torch.long)
     said = {"text": words} if len(words) else {}
-    sample = Sample(question.name, {**said, **seen, "entity": entity}, links, {}, weights, target,
-                    facts={"pictures": float(len(seen)), **({"asks": reading.asks} if reading.asks else {})},
-                    node_facts={"entity": {"is": [facts.types[name] for name in sub.entities],
-                                           "named": ["yes" if name in named else None for name in sub.entities]}})  # fmt: skip
+    known = {"entity": {
+        "is": [facts.types[name] for name in sub.entities],
+        "named": ["yes" if name in named else None for name in sub.entities],
+    }}  # fmt: skip
+    sample = Sample(question.name, {**said, **seen, "entity": entity}, links, {}, weights, target, facts_of(reading),
+                    known)  # fmt: skip
     return Case(question, sample, sub, tuple(zip(countries, joint[best].tolist())))
+
+
+def facts_of(reading: Reading) -> dict[str, float | str]:
+    """What rules may ask of a question: what it ``asks``, where that is known, and how many ``pictures`` came."""
+    asked: dict[str, float | str] = {"asks": reading.asks} if reading.asks else {}
+    return {"pictures": float(len(reading.seen)), **asked}
 
 
 def _beside(named: Sequence[str], joint: Tensor, facts: Facts, kg: KnowledgeGraph, readers: Readers) -> list[int]:
