@@ -15,6 +15,7 @@ from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
+from graphfuse.heads.marked import marked
 from graphfuse.heads.metrics import macro_auc, macro_f1
 from graphfuse.heads.readout import VectorScores
 
@@ -57,11 +58,7 @@ class MultiLabel:
 
     def right(self, batch: Batch, device: torch.device) -> Tensor:
         """Which labels are right, ``bool [B, C]``."""
-        place = {label: number for number, label in enumerate(self.labels)}
-        right = torch.zeros(len(batch), len(self.labels), dtype=torch.bool)
-        for row, target in enumerate(batch.targets):
-            right[row, [place[label] for label in target]] = True
-        return right.to(device)
+        return marked(batch.targets, self.labels).to(device)
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
         """Binary cross-entropy, averaged over samples and labels."""

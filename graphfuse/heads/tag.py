@@ -164,10 +164,10 @@ class Tag:
 
     def _listed(self, name: str, target: Any, size: int) -> Sequence[Any]:
         if isinstance(target, str) or not isinstance(target, Sequence):
-            raise InputError(f"Sample {name!r}: target {target!r:.80} is not a sequence with an entry for each "
+            raise InputError(f"Sample {name!r}: target {target!r:.80} is not a sequence with an entry for each of its "
                              f"{self._called}, None where it is not known.")  # fmt: skip
         if len(target) != size:
-            raise InputError(f"Sample {name!r}: the target has {len(target)} entries; the sample has {size} of "
+            raise InputError(f"Sample {name!r}: the target has {len(target)} entries; the sample has {size} "
                              f"{self._called}.")  # fmt: skip
         return target
 
@@ -176,8 +176,8 @@ class Tag:
         size, words = self._size(sample), set[str]()
         entries = self._listed(sample.name, sample.target, size)
         if all(entry is None for entry in entries):
-            raise InputError(f"Sample {sample.name!r}: of its {size} of {self._called} the target of none is known, so "
-                             "it can neither teach nor be measured.")  # fmt: skip
+            raise InputError(f"Sample {sample.name!r}: of its {size} {self._called} the target of none is known, so it "
+                             "can neither teach nor be measured.")  # fmt: skip
         for row, entry in enumerate(entries):
             if isinstance(entry, str):
                 if entry in words:
@@ -211,7 +211,7 @@ class Tag:
 
     def _check_rows(self, scores: Tensor, rows: int) -> None:
         if len(scores) != rows:
-            raise InputError(f"Tag: {len(scores)} rows are scored, and the samples have {rows} of {self._called}; an "
+            raise InputError(f"Tag: {len(scores)} rows are scored, and the samples have {rows} {self._called}; an "
                              "encoder that is trained with the model must give a node for each row.")  # fmt: skip
 
     def _name(self, sample: str, row: int) -> str:

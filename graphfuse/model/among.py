@@ -74,8 +74,8 @@ class Among:
         given = [name for source, name, target in schema.given if source == target == self.of]
         for name in self.relations:
             if name not in given:
-                raise InputError(f"{self._source}: rules speak of links ({self.of!r}, {name!r}, {self.of!r}), which the "
-                                 f"schema does not give.{did_you_mean(name, given)}")  # fmt: skip
+                raise InputError(f"{self._source}: rules speak of links ({self.of!r}, {name!r}, {self.of!r}), which "
+                                 f"the schema does not give.{did_you_mean(name, given)}")  # fmt: skip
 
     def owner(self, batch: Batch) -> Tensor:
         """The sample of each node or link, ``int64 [N]``."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Batch
 from graphfuse.heads import MultiLabel
+from graphfuse.model.over_samples import OverSamples
 from graphfuse.model.ruled import Ruled
 from graphfuse.rules import Explanation, Label, Rule, RuleWarning, exactly_one
 from graphfuse.rules.explain import explain
@@ -34,8 +35,11 @@ def explained(head: Ruled, scores: Tensor, batch: Batch) -> Explanation:
         batch: Of this sample; its name and facts alone are looked at.
 
     Raises:
-        InputError: As ``RuleSet.explain``.
+        InputError: As ``RuleSet.explain``; or rules are over nodes or links.
     """
+    if not isinstance(head.over, OverSamples):
+        raise InputError(f"Rules over nodes or links, as of {type(head.head).__name__}, are not explained; those over "
+                         "labels of a sample are.")  # fmt: skip
     rules, facts = head.rules, head.over.asked.facts(batch)
     if isinstance(head.head, MultiLabel):
         return rules.explain(scores, facts)

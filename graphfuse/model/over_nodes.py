@@ -89,7 +89,7 @@ class OverNodes:
 
     def refined(self, refine: Refine, scores: Tensor, batch: Batch) -> Tensor:
         """Scores that rules have pushed, of the shape of the scores."""
-        return refine(scores.view(len(scores), -1), self.among.facts(batch)).view(scores.shape)
+        return refine(scores.view(len(scores), len(self.rules.labels)), self.among.facts(batch)).view(scores.shape)
 
     def chosen(self, scores: Tensor, batch: Batch) -> Tensor:
         """What is answered, ``bool [N, L]``."""

@@ -17,8 +17,9 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.heads import MultiLabel
 from graphfuse.model.over_nodes import OverNodes
+from graphfuse.model.over_samples import OverSamples
 from graphfuse.model.ruled import Ruled
-from graphfuse.rules import And, Exists, Facts, ForAll, Implies, Not, Rule, RuleSet, RuleWarning
+from graphfuse.rules import And, Exists, Facts, ForAll, Implies, Label, Not, Rule, RuleSet, RuleWarning
 from graphfuse.rules.expression import Expression
 
 if TYPE_CHECKING:
@@ -173,9 +174,10 @@ def _left_sides(rules: RuleSet) -> RuleSet:
             sides.append(says.left)
             says = says.right
         if sides:
-            never = Not(And(tuple(sides)))
-            variables = tuple(sorted({name for atom in never.atoms() for name in atom.variables if name}))
-            found.append(Rule(rule.name, ForAll(variables, never) if variables else never, False))
+            variables = tuple(dict.fromkeys(name for side in sides for atom in side.atoms() for name in atom.variables))
+            label = Label(rules.labels[0], variables[0])
+            never = Implies(And(tuple(sides)), And((label, Not(label))))  # a rule has to speak of a label
+            found.append(Rule(rule.name, ForAll(variables, never) if variables[0] else never, False))
     with warnings.catch_warnings(action="ignore", category=RuleWarning):  # they are no rules of the user's
         return RuleSet(rules.labels, tuple(found), rules.source, rules.budget)
 
@@ -189,4 +191,5 @@ def _lacking(head: Ruled, seen: Collection[str]) -> tuple[str, ...]:
 def _facts(head: Ruled, known: Sequence[tuple[str, Any, Mapping[str, Any]]], of: Sequence[int]) -> Facts | None:
     """The facts of some samples, as rules take them."""
     named = tuple(known[own][0] for own in of)
+    assert isinstance(head.over, OverSamples)
     return head.over.asked.facts(Batch(named, {}, {}, facts=tuple(known[own][2] for own in of)))

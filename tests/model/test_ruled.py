@@ -243,7 +243,6 @@ def test_rules_may_be_a_path(tmp_path):
     ({"rules": ward.rules("soft a: cough -> chest")}, r"rule_mode 'exact' is of hard rules, and here is none"),
     ({"rules": ["cough -> chest"]}, r"rules is a list; a gf\.RuleSet or the path of a rule file is needed"),
     ({"rules": ward.rules(), "head": gf.heads.Regress()}, r"rules speak of the labels of .*; the head is Regress\."),
-    ({"rules": ward.rules(), "head": gf.heads.Choose("note")}, r"rules speak of the labels .*; the head is Choose\."),
     ({"rules": ward.rules("hard a: cough & sign"), "head": gf.heads.Classify(ward.LABELS)},
      r"none of the labels satisfies every hard rule where it alone is true"),
     ({"rules": ward.rules("soft a: cough & sign"), "head": gf.heads.Classify(ward.LABELS), "rule_mode": "loss"},

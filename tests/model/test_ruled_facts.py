@@ -297,7 +297,7 @@ def test_a_rule_that_cannot_refine_in_some_case_is_refused_before_training():
     rules = gf.RuleSet.parse(f'hard a: forall q. asks(q) = "many" & temp(q) > 3 -> at_most(15, {some})', labels)
     with pytest.raises(gf.InputError, match="is more clauses than can refine"):
         Ruled.of(gf.heads.MultiLabel(labels), rules, "refine")
-    assert Ruled.of(gf.heads.MultiLabel(labels), rules, "exact").asked.sorts == {"asks": str, "temp": float}
+    assert Ruled.of(gf.heads.MultiLabel(labels), rules, "exact").sorts == {"asks": str, "temp": float}
 
 
 def test_a_label_that_breaks_a_rule_for_the_facts_of_its_sample_teaches_nothing():
