@@ -1,8 +1,8 @@
 """What rules change in the atlas: rule by rule, and where few answers are known.
 
 A share of the training and of the validation questions is drawn once a seed, a smaller one inside a larger; the test is
-whole. With few questions there are more epochs, as many times as their number goes into the root of the share, which
-was tuned on nothing. What a question asks is then told by a model that learned from the same few.
+whole. Epochs are those of the whole divided by the root of the share, which was tuned on nothing. What a question asks
+is then told by a model that learned from the same few.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks import atlas_table as of_rules
 from benchmarks.markdown import UNKNOWN, command, table
 from benchmarks.rows import read
 from benchmarks.rules_table import rules
@@ -78,7 +79,7 @@ def atlas() -> str:
     if not found:
         return UNKNOWN
     text = ATLAS.format(seeds=len(found[0]["seeds"]))
-    return "\n\n".join([command(found), text, atlas_table(found, COLUMNS, parameters=True)])
+    return "\n\n".join([command(found), text, atlas_table(found, COLUMNS, parameters=True), *of_rules.rules(found)])
 
 
 def short() -> str:
