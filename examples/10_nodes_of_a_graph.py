@@ -34,9 +34,12 @@ train, valid, test = (graph(name, part) for name, part in zip(("train", "valid",
 # ``Tag`` answers each node of a kind; ``each`` may be ``MultiLabel`` too, and ``of`` a relation, to answer its links.
 head = gf.heads.Tag("paper", gf.heads.Classify(TOPICS))
 schema = gf.Schema({"paper": WORDS}, [gf.Linked("paper", "cites", "paper", direction="both")])
-for name, fusion in (("words alone", "concat"), ("words and citations", "sage")):
+rule = gf.RuleSet.parse("soft learn cite[t in labels]: forall x, y. cites(x, y) & t(x) -> t(y)", TOPICS)
+ways = {"words alone": ("concat", None), "words and a rule": ("concat", rule), "words and citations": ("sage", None)}
+for name, (fusion, rules) in ways.items():
     with gf.seeded(0):
-        model = gf.FusionModel(schema, head, fusion, dim=32)
+        how = {} if rules is None else {"rules": rules, "rule_mode": "refine"}
+        model = gf.FusionModel(schema, head, fusion, dim=32, **how)
     gf.fit(model, [train], [valid], epochs=30, learning_rate=1e-2)
     print(f"{name}: {gf.evaluate(model, [test])['accuracy']:.2f}")
 

@@ -55,7 +55,8 @@ def check(
     """Read rules and say what they come to, and count on a table of known labels how often they hold.
 
     Says how many rules there are and which of them add nothing, the groups of labels that hard rules join with the
-    method that answers each exactly, and how many label sets are allowed. Rules that contradict each other are named.
+    method that answers each exactly, and how many label sets are allowed. Rules that contradict each other are named,
+    and it is noted if all hold where no label is true, or where all are.
 
     Of a table: support, the rows in which the left side of an implication is true, and the rows that break the rule.
     Ends with exit code 2 where a row breaks a hard rule, since that would stop training; a warning does not.
@@ -136,6 +137,7 @@ def _overview(read: RuleSet, file: Path, said: list[str]) -> dict[str, Any]:
     from dataclasses import asdict
 
     from graphfuse.core.errors import InputError
+    from graphfuse.rules import trivial
     from graphfuse.rules.overview import components
 
     joined = components(read)
@@ -150,6 +152,7 @@ def _overview(read: RuleSet, file: Path, said: list[str]) -> dict[str, Any]:
         "file": str(file), "rules": len(read.rules), "hard": sum(rule.hard for rule in read.rules),
         "labels": list(read.labels), "warnings": said, "components": [asdict(each) for each in joined],
         "free": [label for label in read.labels if label not in inside], "satisfiable": True,
+        "trivial": [what for what, fine in zip(("none", "all"), trivial(read).tolist()) if fine and read.rules],
         "allowed": allowed, **({"unknown": f"how many label sets are allowed {unknown}"} if allowed is None else {}),
     }  # fmt: skip
 
@@ -196,6 +199,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
         })]  # fmt: skip
     if found["free"]:
         lines.append(f"in no hard rule: {_cut(found['free'])}")
+    if found["trivial"]:
+        lines.append(f"note: every rule holds where {' or '.join(found['trivial'])} of the labels are true of all "
+                     "rows; trained by rules alone, without labels, a model may say that")  # fmt: skip
     if found["allowed"] is None:
         lines.append(f"satisfiable; {found['unknown']}")
     else:

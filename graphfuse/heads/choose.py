@@ -57,12 +57,13 @@ class Choose:
                                  f"sample has {rows} nodes of kind {self.kind!r}.")  # fmt: skip
 
     def right(self, batch: Batch, device: torch.device) -> Tensor:
-        """Which candidates are right, ``bool [N_kind]``."""
+        """Which candidates are right, ``bool [N_kind]``; none of a sample whose candidates modality dropout hides."""
         offsets = batch.offsets[self.kind].to(device)
         right = torch.zeros(len(batch.nodes[self.kind]), dtype=torch.bool, device=device)
         sizes = torch.tensor([len(target) for target in batch.targets], device=device)
-        rows = torch.cat([target.to(device) for target in batch.targets]) + offsets[:-1].repeat_interleave(sizes)
-        right[rows] = True
+        first, many = (x.repeat_interleave(sizes) for x in (offsets[:-1], offsets.diff()))
+        rows = torch.cat([target.to(device) for target in batch.targets])
+        right[(rows + first)[rows < many]] = True
         return right
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:

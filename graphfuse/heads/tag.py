@@ -104,7 +104,7 @@ class Tag:
     def rows(self, batch: Batch) -> Batch:
         """The rows as ``N`` samples without nodes, named as in ``"case/7, paper 3"``, each with its target.
 
-        The facts of a row are those of its sample, and over them those of the node that are known.
+        The facts of a row are those of its node that are known, and those of its sample under other names.
         """
         sizes = self._sizes(batch)
         names = [self._name(name, row) for name, size in zip(batch.names, sizes) for row in range(size)]
@@ -191,9 +191,10 @@ class Tag:
         for facts, of_nodes, size in zip(batch.facts or nothing, batch.node_facts or nothing, sizes):
             own = of_nodes.get(self.of, {})
             columns = {name: x.double().tolist() if isinstance(x, Tensor) else x for name, x in own.items()}
+            of_sample = {name: value for name, value in facts.items() if name not in columns}
             for row in range(size):
                 known = {name: x[row] for name, x in columns.items() if x[row] is not None and x[row] == x[row]}
-                yield {**facts, **known} if known else facts
+                yield {**of_sample, **known}
 
     def _sizes(self, batch: Batch) -> list[int]:
         """How many rows each sample has."""

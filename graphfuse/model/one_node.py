@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -74,17 +75,18 @@ class OneNode:
         before = torch.cat([allowed.new_zeros(1, dtype=torch.long), allowed.long().cumsum(0)])  # allowed ones, [N + 1]
         begins, targets = before[offsets], batch.targets
         if any(isinstance(target, Tensor) for target in targets):
-            targets = tuple(self._left(target.cpu(), allowed, before, begin, start) for target, begin, start
-                            in zip(targets, begins.tolist(), offsets.tolist()))  # fmt: skip
+            targets = tuple(self._left(target.cpu(), allowed, before, begin, *ends) for target, begin, ends
+                            in zip(targets, begins.tolist(), pairwise(offsets.tolist())))  # fmt: skip
         at = rows.to(batch.nodes[kind].device)
         fewer = replace(batch, nodes={**batch.nodes, kind: batch.nodes[kind][at]}, links={}, targets=targets,
                         offsets={**batch.offsets, kind: begins})  # fmt: skip
         return scores[rows.to(scores.device)], fewer, rows
 
     @staticmethod
-    def _left(target: Tensor, allowed: Tensor, before: Tensor, begin: int, start: int) -> Tensor:
+    def _left(target: Tensor, allowed: Tensor, before: Tensor, begin: int, start: int, end: int) -> Tensor:
         """The right rows of a sample that are allowed, numbered among its allowed ones."""
         rows = target.long() + start
+        rows = rows[rows < end]  # none is there where modality dropout hides them
         return before[rows[allowed[rows]]] - begin
 
 

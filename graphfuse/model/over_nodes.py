@@ -48,7 +48,7 @@ class OverNodes:
         if self.mode == "refine":
             self.rules.refine(torch.zeros(0, len(self.rules.labels)), self.among.nothing(),
                               torch.ones(len(self.rules.rules)))  # fmt: skip
-        _ = self.answering
+        _ = self.among, self.answering
 
     @cached_property
     def among(self) -> Among:

@@ -19,7 +19,7 @@ from graphfuse.heads import MultiLabel
 from graphfuse.model.over_nodes import OverNodes
 from graphfuse.model.over_samples import OverSamples
 from graphfuse.model.ruled import Ruled
-from graphfuse.rules import And, Exists, Facts, ForAll, Implies, Label, Not, Rule, RuleSet, RuleWarning
+from graphfuse.rules import And, Exists, Facts, ForAll, Implies, Label, Not, Rule, RuleSet, RuleWarning, trivial
 from graphfuse.rules.expression import Expression
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ class Labelled:
                 f"(by rule: {counts})")  # fmt: skip
 
     def silent(self, what: str) -> str:
-        """Which rules never fire, in words; empty if each does."""
+        """Which rules never fire, in words; empty if each does, or nothing has labels."""
         never = [rule for rule, count in self.fires.items() if not count]
-        if not never:
+        if not never or not self.samples:
             return ""
         listed = ", ".join(map(repr, never[:LISTED])) + (f" and {len(never) - LISTED} more" * (len(never) > LISTED))
         return (f"{len(never)} of {len(self.fires)} rules that say 'if' never fire, since their left side is true for "
@@ -114,7 +114,8 @@ def labelled_nodes(head: Ruled, samples: Sequence[Sample], collate: Callable[[Se
 
 
 def check_labels(model: FusionModel, splits: Mapping[str, Sequence[Sample]], allow: bool) -> None:
-    """Warns of rules that never fire and facts that lack in the first split; stops at labels that break a hard rule.
+    """Stops at labels that break a hard rule; of the first split warns of facts that lack, and of rules that never fire
+    or, being all that teaches, are kept by one answer for all.
 
     Args:
         model: One without rules is not looked at.
@@ -139,8 +140,19 @@ def check_labels(model: FusionModel, splits: Mapping[str, Sequence[Sample]], all
             warnings.warn(f"{wrong}; {_meaning(head)}.", RuleWarning, stacklevel=3)
         if silent and not place:
             warnings.warn(f"{silent}.", RuleWarning, stacklevel=3)
+        alone = head.mode == "loss" and not place and not found.samples  # nothing but rules teaches
+        if alone and (same := _shortcuts(head)):
+            warnings.warn(f"No {what} sample has a label, and every rule holds where all have the same one, "
+                          f"{' or '.join(map(repr, same[:LISTED]))}: trained by rules alone, a model may say that of "
+                          "all.", RuleWarning, stacklevel=3)  # fmt: skip
         for fact in () if place else found.lacking:
             warnings.warn(f"No {what} sample has a fact that rules ask for: {fact}", RuleWarning, stacklevel=3)
+
+
+def _shortcuts(head: Ruled) -> list[str]:
+    """The labels that alone satisfy every rule, whatever the facts of a sample are."""
+    alone = trivial(head.rules, torch.eye(len(head.labels), dtype=torch.bool)).tolist()
+    return [str(label) for label, fine in zip(head.labels, alone) if fine]
 
 
 def _meaning(head: Ruled) -> str:

@@ -8,8 +8,9 @@ from graphfuse.rules.expression import And, Count, Iff, Implies, Not, Or, at_lea
 from graphfuse.rules.facts import Facts
 from graphfuse.rules.rule import Rule, RuleWarning
 from graphfuse.rules.ruleset import RuleSet
+from graphfuse.rules.trivial import trivial
 from graphfuse.rules.weights import Refine, RuleWeights
 
 __all__ = ["And", "Budget", "Count", "Differ", "Exists", "Explanation", "Facts", "ForAll", "Iff", "Implies", "Label",
            "Measured", "Not", "Or", "Refine", "Related", "Rule", "RuleSet", "RuleWarning", "RuleWeights", "at_least",
-           "at_most", "exactly_one", "max_constraint"]  # fmt: skip
+           "at_most", "exactly_one", "max_constraint", "trivial"]  # fmt: skip

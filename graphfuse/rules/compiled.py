@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from time import monotonic
 
 import torch
@@ -38,6 +39,23 @@ class Compiled:
     methods: tuple[Method, ...]
     clauses: tuple[Tensor, ...]
     trees: tuple[Tree, ...]
+
+    @cached_property
+    def places(self) -> Tensor | None:
+        """The labels of all methods, one after the other, ``[N]``; ``None`` where they are all there are, in order."""
+        labels = [label for method in self.methods for label in method.labels]
+        with torch.inference_mode(False):
+            return None if labels == list(range(self.count)) else torch.tensor(labels, dtype=torch.long)
+
+    def taken(self, logits: Tensor) -> Sequence[Tensor]:
+        """What each method is about, label after label: ``[B, count] -> float64 [n, B]`` each."""
+        own = logits if self.places is None else logits.index_select(1, self.places.to(logits.device))
+        each: Sequence[Tensor] = (
+            own.t()
+            .to(torch.double, memory_format=torch.contiguous_format)
+            .split([len(method.labels) for method in self.methods])
+        )
+        return each
 
     @classmethod
     def of(cls, constraints: Iterable[Tree], count: int, budget: Budget, solver: bool = False) -> Compiled | set[int]:
@@ -78,9 +96,12 @@ class Compiled:
 
     def holds(self, answers: Tensor) -> Tensor:
         """Whether answers ``bool [B, L]`` satisfy all of it, ``bool [B]``: by looking at them, not by how they came."""
-        both, good = torch.cat([answers, ~answers], 1), answers.new_ones(len(answers))
-        for literals in self.clauses:
-            good &= both[:, literals.to(both.device)].any(2).all(1)
+        good = answers.new_ones(len(answers))
+        if self.clauses:
+            both = torch.cat([answers.t(), ~answers.t()])
+            for literals in self.clauses:
+                taken = both.index_select(0, literals.to(both.device).view(-1))
+                good &= taken.unflatten(0, literals.shape).any(1).all(0)  # [C, m, B]
         for tree in self.trees:
             good &= truth(tree, answers)
         return good
@@ -145,6 +166,20 @@ def _ordered(order: Order, budget: Budget) -> Method:
 
 def _place(literal: int, count: int) -> int:
     return literal - 1 if literal > 0 else count - literal - 1
+
+
+def never(tree: Tree, count: int, budget: Budget) -> bool:
+    """Whether a tree is false whatever its labels are; where that is beyond the budget, it is not known to be.
+
+    Where each label is in it once, that is seen at once.
+    """
+    if isinstance(tree, bool):
+        return not tree
+    labels = list(labels_in(tree))
+    try:
+        return len(set(labels)) < len(labels) and isinstance(Compiled.of([tree], count, budget), set)
+    except TooLargeError:
+        return False
 
 
 def contradiction(constraints: Sequence[Tree], among: set[int], count: int, budget: Budget) -> list[int]:

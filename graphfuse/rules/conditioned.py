@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from graphfuse.core.errors import InputError
 from graphfuse.rules.atoms import Atom, Exists, ForAll, Label, Measured, of_row, renamed
-from graphfuse.rules.compiled import Compiled, contradiction
+from graphfuse.rules.compiled import Compiled, contradiction, never
 from graphfuse.rules.cost import log_total
+from graphfuse.rules.count import Counted
 from graphfuse.rules.diagram import Budget, TooLargeError
 from graphfuse.rules.exact import impossible, odds, weights
 from graphfuse.rules.facts import Facts, needed
@@ -70,6 +71,9 @@ class Conditioned:
         Raises:
             InputError: They contradict each other, and which do; or they are beyond the budget.
         """
+        for rule, lifted in zip(self.rules, self.lifted):
+            if rule.hard and not lifted.of_rows and never(lifted.whole, len(lifted.atoms), self.budget):
+                raise InputError(f"{self.source}: hard rule {_named(rule)} can never hold.")
         hard = [place for place in self.trees if self.rules[place].hard]
         trees, count = [self.trees[place] for place in hard], len(self.place) + len(self.hard_seen)
         try:
@@ -82,14 +86,14 @@ class Conditioned:
             raise InputError(f"{self.source}: labels that hard rules join are beyond a budget of {budget}; give RuleSet"
                              " a larger one, install graphfuse[solver] for answers without totals, or make rules "
                              "soft.") from None  # fmt: skip
-        named = ", ".join(f"{rule.name!r} (line {rule.line})" if rule.line else repr(rule.name) for rule in core)
+        named = ", ".join(map(_named, core))
         if len(core) == 1:
             raise InputError(f"{self.source}: hard rule {named} can never hold.")
         raise InputError(f"{self.source}: hard rules {named} contradict each other; leave one of them out.")
 
     def redundant(self) -> Iterator[tuple[Rule, str]]:
         """Rules that say nothing, or nothing that one before them does not say, and what is to be said of each."""
-        return redundant([self.rules[place] for place in self.trees], list(self.trees.values()))
+        return redundant(self.rules, self.lifted, self.trees, self.budget)
 
     def given(self, logits: Tensor, graph: Facts | None) -> Tensor:
         """Logits beside what hard rules measure, which is as certain as evidence: ``[B, L] -> [B, L + O]``.
@@ -113,13 +117,15 @@ class Conditioned:
 
     def answer(self, given: Tensor) -> Tensor:
         """The most probable that satisfies all hard rules, ``[B, L + O] -> bool [B, L]``."""
-        found = given.detach() > 0
         with torch.no_grad():
-            for method in self.compiled.methods:
-                places = torch.tensor(method.labels, device=given.device)
-                best, value = method.best(*odds(given[:, places]))
-                self._refuse(impossible(value))
-                found[:, places] = best.t()
+            best = list[Tensor]()
+            for method, own in zip(self.compiled.methods, self.compiled.taken(given)):
+                chosen = method.best_of_logits(own) if isinstance(method, Counted) else None
+                if chosen is None:
+                    chosen, value = method.best(*odds(own.t()))
+                    self._refuse(impossible(value))
+                best.append(chosen)
+            found = self._beside(lambda: given > 0, best).contiguous()
         if not self.compiled.holds(found).all():
             raise AssertionError("An answer breaks a hard rule; please report the rules and the logits.")
         return found[:, : len(self.place)]
@@ -130,16 +136,24 @@ class Conditioned:
 
     def marginals(self, given: Tensor, learns: bool) -> Tensor:
         """Of each label given that all hard rules hold, ``[B, L + O] -> float64 [B, L]``; with a gradient if asked."""
-        found = given.double().sigmoid()
-        for method in self.compiled.methods:
-            places = torch.tensor(method.labels, device=given.device)
-            with torch.inference_mode(False), torch.enable_grad():
-                off, on = weights(given[:, places] if learns else given.detach()[:, places].clone().requires_grad_())
+        found = list[Tensor]()
+        with torch.inference_mode(False), torch.enable_grad():
+            for method, own in zip(
+                self.compiled.methods, self.compiled.taken(given if learns else given.detach().clone())
+            ):
+                off, on = weights(own.t() if learns else own.t().detach().requires_grad_())
                 value = method.total(off, on)
                 self._refuse(impossible(value))
-                own = torch.autograd.grad(value.sum(), on, create_graph=learns)[0]
-            found = found.index_copy(1, places, own.t())
-        return found[:, : len(self.place)]
+                found += torch.autograd.grad(value.sum(), on, create_graph=learns)
+        return self._beside(given.double().sigmoid, found)[:, : len(self.place)]
+
+    def _beside(self, free: Callable[[], Tensor], found: list[Tensor]) -> Tensor:
+        """What methods found in the place of what labels are by themselves, ``[B, L + O]``."""
+        places = self.compiled.places
+        if places is None:
+            return torch.cat(found).t()
+        own = free()
+        return own.index_copy(1, places.to(own.device), torch.cat(found).t()) if found else own
 
     def allowed(self) -> int:
         """How many assignments of the labels satisfy all hard rules.
@@ -158,3 +172,7 @@ class Conditioned:
         if rows:
             what = "infinite logits or measurements" if self.hard_seen else "infinite logits"
             raise InputError(f"The {what} of {named_rows(torch.tensor(rows))} break a rule, so no answer satisfies it.")
+
+
+def _named(rule: Rule) -> str:
+    return f"{rule.name!r} (line {rule.line})" if rule.line else repr(rule.name)

@@ -11,8 +11,9 @@ from torch.nn.functional import logsigmoid
 
 from graphfuse.core.errors import InputError
 from graphfuse.rules.compiled import Compiled
+from graphfuse.rules.count import Counted
 from graphfuse.rules.diagram import Budget
-from graphfuse.rules.exact import NEVER, impossible, weights
+from graphfuse.rules.exact import NEVER, impossible, weights, within
 from graphfuse.rules.fuzzy import LOGICS, truth
 from graphfuse.rules.lifted import Ground, Lifted
 from graphfuse.rules.normal import Tree, renumbered
@@ -39,7 +40,8 @@ def improbable(rule: Lifted, grounds: Sequence[Ground], logits: Tensor, budget: 
     """
     if not rule.every:
         return -somewhere(rule, grounds, logits, budget)
-    logs = torch.cat([_log_probability(rule, ground, logits, budget) for ground in grounds])
+    each = [_log_probability(rule, ground, logits, budget) for ground in grounds]
+    logs = each[0] if len(each) == 1 else torch.cat(each)
     return -logs.mean() if len(logs) else -logs.sum()
 
 
@@ -113,8 +115,9 @@ def log_total(compiled: Compiled, logits: Tensor, refuse: Callable[[Sequence[int
     ``refuse`` is told rows whose infinite logits break it.
     """
     total = logits[:, :0].sum(1, dtype=torch.double)  # zeros, with a gradient
-    for method in compiled.methods:
-        value = method.total(*weights(logits[:, torch.tensor(method.labels, device=logits.device)]))
+    for method, own in zip(compiled.methods, compiled.taken(logits)):
+        value = method.of_logits(own) if isinstance(method, Counted) else None
+        value = method.total(*weights(own.t())) if value is None else value
         refuse(impossible(value))
         total = total + value
     return total
@@ -132,38 +135,42 @@ def either_of(logits: Tensor) -> Tensor:
 
 
 class _AnyLiteral(torch.autograd.Function):
-    """:func:`either_of` the literals of a clause, over all its groundings, each of a row of ``[m, B]``.
+    """:func:`either_of` the literals of a clause ``[m, B]``, over all its groundings; each literal has rows ``[G]``.
 
-    ``d log P / d logit`` is ``p * prod(1 - p) / P``, of which ``p`` is of the row alone: what groundings give is summed
+    ``d log P / d logit`` is ``p * (1 - P) / P``, of which ``p`` is of the row alone: what groundings give is summed
     before it is multiplied, so that nothing is kept or taken for each literal of each grounding.
     """
 
     @staticmethod
-    def forward(ctx: Any, literals: Tensor, rows: Tensor) -> Tensor:
-        false = logsigmoid(-literals)
+    def forward(ctx: Any, literals: Tensor, *rows: Tensor) -> Tensor:
+        false = literals.abs().neg_().exp_().log1p_().add_(literals.clamp(min=0)).neg_()
         none = false[0].index_select(0, rows[0])
         for own, at in zip(false[1:], rows[1:]):
             none += own.index_select(0, at)
-        ctx.tiny = bool((none > TINY).any())
-        ctx.save_for_backward(literals, rows, none)
-        return either_of(_taken(literals, rows)) if ctx.tiny else none.expm1().neg_().log_()
+        ctx.tiny = none.numel() > 0 and bool(none.amax() > TINY)
+        ctx.save_for_backward(literals, *rows)
+        if ctx.tiny:
+            return either_of(_taken(literals, rows))
+        ctx.true = none.expm1_().neg_()
+        return ctx.true.log()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        literals, rows, none = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        literals, *rows = ctx.saved_tensors
+        nothing = (None,) * len(rows)
         if ctx.tiny or torch.is_grad_enabled():  # of which a gradient may be wanted too
             with torch.enable_grad():
                 own = literals if literals.requires_grad else literals.detach().requires_grad_()
                 found = torch.autograd.grad(
                     either_of(_taken(own, rows)), own, grad, create_graph=torch.is_grad_enabled()
                 )
-            return found[0], None
-        share = grad * (none.exp() / none.expm1().neg_())  # [G]
-        summed = [torch.zeros_like(own).index_add_(0, at, share) for own, at in zip(literals, rows)]
-        return literals.sigmoid() * torch.stack(summed), None
+            return found[0], *nothing
+        share = ctx.true.reciprocal().sub_(1).mul_(grad)  # [G]
+        summed = [torch.zeros_like(own).scatter_add_(0, at, share) for own, at in zip(literals, rows)]
+        return torch.stack(summed).mul_(literals.sigmoid()), *nothing
 
 
-def _taken(literals: Tensor, rows: Tensor) -> Tensor:
+def _taken(literals: Tensor, rows: Sequence[Tensor]) -> Tensor:
     return torch.stack([own.index_select(0, at) for own, at in zip(literals, rows)])
 
 
@@ -177,6 +184,7 @@ def _log_probability(rule: Lifted, ground: Ground, logits: Tensor, budget: Budge
         return rule.possible(ground, log_total(compiled, ground.take(logits).t(), lambda rows: None))
     signed = [logits[:, ground.columns[abs(part) - 1]] * (1 if part > 0 else -1) for part in parts]
     given = torch.stack(signed).double()
-    literals = torch.where(given.isinf(), given.sign() * -NEVER, given.clamp(-FINITE, FINITE))
-    found: Tensor = _AnyLiteral.apply(literals, ground.rows[[ground.of[abs(part) - 1] for part in parts]])
+    if not within(given, FINITE):
+        given = torch.where(given.isinf(), given.sign() * -NEVER, given.clamp(-FINITE, FINITE))
+    found: Tensor = _AnyLiteral.apply(given, *(ground.rows[ground.of[abs(part) - 1]] for part in parts))
     return rule.possible(ground, found)

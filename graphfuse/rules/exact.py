@@ -17,6 +17,10 @@ from graphfuse.rules.diagram import Diagram
 
 NEVER, LEAST = -1e30, -1e25
 """Stands for the logarithm of 0: sums of it stay finite, so gradients do; and the least that is none."""
+SAFE = 600.0
+"""The product of numbers whose logarithms sum up to no more is a float64 without loss."""
+USUAL = 1e4
+"""No logarithm of a probability that is not extreme is larger."""
 
 
 class Method(Protocol):
@@ -75,40 +79,46 @@ class Layered:
 
     def total(self, off: Tensor, on: Tensor) -> Tensor:
         """By sums from the last layer up; its gradient by what flows down from the first."""
-        total: Tensor = _Total.apply(self, off, on)
+        sizes = (off.detach().abs() + on.detach().abs()).sum(0) + len(off)
+        way = _Product if within(sizes, SAFE) else _Total
+        total: Tensor = way.apply(self, off, on)
         return total
 
     def plainly(self, off: Tensor, on: Tensor) -> Tensor:
         """The same in operations that can be differentiated again and again."""
         value = _ends(off)
         for layer in reversed(range(len(self.labels))):
-            false, true = self._following(value, layer)
+            false, true = _taken(value, self.follows[layer]).unbind()
             value = either(false + off[layer], true + on[layer])
         return value[0]
 
     def best(self, off: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
         """By maxima from the last layer up, then down along what was larger; of equals false is taken."""
         value, larger = _ends(off), list[Tensor]()
-        for layer in reversed(range(len(self.labels))):
-            false, true = self._following(value, layer)
-            false, true = false + off[layer], true + on[layer]
+        for follows, own in zip(reversed(self.follows), reversed(_sides(off, on))):
+            false, true = _taken(value, follows).add_(own).unbind()
             larger.append(true > false)
             value = torch.maximum(false, true)
-        node, row = torch.zeros_like(value[0], dtype=torch.long), torch.arange(value.shape[1], device=value.device)
-        chosen = []
+        node, chosen = torch.zeros_like(value[0], dtype=torch.long), []
         for follows, each in zip(self.follows, reversed(larger)):
-            chosen.append(each[node, row])
-            node = follows.to(node.device)[chosen[-1].long(), node]
+            chosen.append(each.gather(0, node[None])[0])
+            node = follows.to(node.device).view(-1).index_select(0, node + chosen[-1] * follows.shape[1])
         return torch.stack(chosen), value[0]
 
     def models(self) -> int:
         """Found with the diagram."""
         return self.count
 
-    def _following(self, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        follows = self.follows[layer].to(value.device)
-        false, true = value.index_select(0, follows.flatten()).unflatten(0, follows.shape).unbind()
-        return false, true
+
+def _sides(off: Tensor, on: Tensor) -> Sequence[Tensor]:
+    """Of each layer both weights, ``[2, 1, B]``."""
+    sides: Sequence[Tensor] = torch.stack([off, on], 1)[:, :, None].unbind()
+    return sides
+
+
+def _taken(value: Tensor, follows: Tensor) -> Tensor:
+    """Of what the next layer is worth ``[W', B]`` what follows each node, if false and if true: ``[2, W + 1, B]``."""
+    return value.index_select(0, follows.to(value.device).view(-1)).unflatten(0, follows.shape)
 
 
 class _Total(torch.autograd.Function):
@@ -118,9 +128,9 @@ class _Total(torch.autograd.Function):
     def forward(ctx: Any, diagram: Layered, off: Tensor, on: Tensor) -> Tensor:
         ctx.save_for_backward(off, on)
         ctx.diagram, ctx.sides = diagram, list[Tensor]()
-        weight, value = torch.stack([off, on], 1)[:, :, None], _ends(off)  # [n, 2, 1, B], [W + 1, B]
-        for follows, own in zip(reversed(diagram.follows), reversed(weight.unbind())):
-            both = value.index_select(0, follows.to(off.device).view(-1)).unflatten(0, follows.shape).add_(own)
+        value = _ends(off)
+        for follows, own in zip(reversed(diagram.follows), reversed(_sides(off, on))):
+            both = _taken(value, follows).add_(own)
             value = torch.logaddexp(both[0], both[1])
             ctx.sides.append(both)
         return value[0]
@@ -138,6 +148,35 @@ class _Total(torch.autograd.Function):
             found.append(parted.sum(1))
             into = follows[:, : len(flow)].to(off.device).reshape(-1)
             flow = off.new_zeros(width, off.shape[1]).index_add_(0, into, parted.flatten(0, 1))
+        return None, *torch.stack(found, 1).unbind()
+
+
+class _Product(torch.autograd.Function):
+    """As :class:`_Total`, of the weights themselves, which takes no exponentials: where no product of them can be 0."""
+
+    @staticmethod
+    def forward(ctx: Any, diagram: Layered, off: Tensor, on: Tensor) -> Tensor:
+        ctx.save_for_backward(off, on)
+        ctx.diagram, ctx.sides, ctx.own = diagram, list[Tensor](), _sides(off.exp(), on.exp())
+        value = off.new_tensor([[1.0], [0.0]]).expand(2, off.shape[1])
+        for follows, own in zip(reversed(diagram.follows), reversed(ctx.own)):
+            both = _taken(value, follows).mul_(own)
+            value = torch.add(*both.unbind())
+            ctx.sides.append(both)
+        ctx.value = value[0]
+        return value[0].log()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        off, on = ctx.saved_tensors
+        if torch.is_grad_enabled():  # of which a gradient is wanted too
+            return None, *torch.autograd.grad(ctx.diagram.plainly(off, on), (off, on), grad, create_graph=True)
+        share, found, sides = (grad / ctx.value)[None], list[Tensor](), ctx.sides[::-1]
+        widths = [*(both.shape[1] for both in sides[1:]), 2]
+        for follows, own, both, width in zip(ctx.diagram.follows, ctx.own, sides, widths):
+            found.append((both[:, : len(share)] * share).sum(1))
+            into = follows[:, : len(share)].to(off.device).reshape(-1)
+            share = off.new_zeros(width, off.shape[1]).index_add_(0, into, (own * share).flatten(0, 1))
         return None, *torch.stack(found, 1).unbind()
 
 
@@ -180,8 +219,8 @@ class _Weights(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(x)
         both = x.abs().neg_().exp_().log1p_()
-        off, on = (each.clamp_(min=LEAST) for each in (-x.clamp(min=0) - both, x.clamp(max=0) - both))
-        return off.masked_fill_(x == torch.inf, NEVER), on.masked_fill_(x == -torch.inf, NEVER)
+        off, on = x.clamp(min=0).neg_().sub_(both), x.clamp(max=0).sub_(both)
+        return (off, on) if within(x, USUAL) else _bounded(x, off, on)
 
     @staticmethod
     def backward(ctx: Any, off: Tensor, on: Tensor) -> Tensor:
@@ -195,11 +234,24 @@ def odds(logits: Tensor) -> tuple[Tensor, Tensor]:
     So nothing small is lost beside a large logit that is followed.
     """
     x = logits.t().to(torch.double, memory_format=torch.contiguous_format)
-    off, on = x.clamp(min=0).neg_().clamp_(min=LEAST), x.clamp(max=0).clamp_(min=LEAST)
-    return off.masked_fill_(x == torch.inf, NEVER), on.masked_fill_(x == -torch.inf, NEVER)
+    return _bounded(x, x.clamp(min=0).neg_(), x.clamp(max=0))
+
+
+def _bounded(x: Tensor, off: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights in place, so that they are finite: no less than :data:`LEAST`, and :data:`NEVER` against evidence."""
+    off.clamp_(min=LEAST).masked_fill_(x == torch.inf, NEVER)
+    return off, on.clamp_(min=LEAST).masked_fill_(x == -torch.inf, NEVER)
+
+
+def within(x: Tensor, limit: float) -> bool:
+    """Whether no number is as far from 0 as the limit."""
+    low, high = x.detach().aminmax() if x.numel() else (x.new_zeros(()),) * 2
+    return -limit < float(low) and float(high) < limit
 
 
 def impossible(value: Tensor) -> Sequence[int]:
     """Rows whose evidence allows nothing."""
+    if within(value, -NEVER / 2):
+        return []
     rows: list[int] = (value < NEVER / 2).nonzero()[:, 0].tolist()
     return rows

@@ -105,6 +105,13 @@ class Facts:
 
     def measured(self, atom: Measured, rows: int) -> Tensor:
         """Of which rows a comparison is true, ``bool [B]``."""
+        key = ("measured", atom.feature, atom.sign, atom.value)
+        if key not in self.kept(rows):
+            self.known[key] = self._measured(atom, rows)
+        found: Tensor = self.known[key]
+        return found
+
+    def _measured(self, atom: Measured, rows: int) -> Tensor:
         values = self._named(atom.feature, self.features, "feature")
         if len(values) != rows:
             raise InputError(f"Feature {atom.feature!r} has {len(values)} values; the logits have {rows} rows.")
@@ -114,7 +121,11 @@ class Facts:
         if isinstance(values, Tensor):
             numbers = values if values.is_floating_point() else values.double()  # whole ones beyond float32 too
             return COMPARISONS[atom.sign](numbers, float(atom.value))
-        return torch.tensor([(word == atom.value) == (atom.sign == "=") for word in values], dtype=torch.bool)
+        if ("words", atom.feature) not in self.known:
+            number = {word: place for place, word in enumerate(dict.fromkeys(values))}
+            self.known["words", atom.feature] = number, torch.tensor([number[word] for word in values])
+        number, words = self.known["words", atom.feature]
+        return (words == number.get(atom.value, -1)) == (atom.sign == "=")
 
     def related(self, atom: Related, source: Ints, target: Ints, rows: int) -> Any:
         """Which pairs of rows meet in a relation, ``bool [G]``."""

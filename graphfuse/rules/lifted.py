@@ -15,7 +15,7 @@ from torch import Tensor
 from graphfuse.core.errors import InputError
 from graphfuse.core.graph import Ints
 from graphfuse.rules.atoms import Atom, Exists, ForAll, Label, Measured
-from graphfuse.rules.compiled import Compiled
+from graphfuse.rules.compiled import Compiled, never
 from graphfuse.rules.diagram import Budget, TooLargeError
 from graphfuse.rules.exact import NEVER, impossible
 from graphfuse.rules.expression import Expression
@@ -67,6 +67,7 @@ class Lifted:
         guard: Observed atoms that have to hold for the rule to say anything.
         body: What it says then, a tree over ``atoms``.
         atoms: The ``i``-th is literal ``i + 1``.
+        whole: The rule as a tree over them, what guards it and all.
         hard: Whether it must hold: then what cannot is an error, and else left out.
         compiled: Trees that it came to say, made ready.
         idle: Whether trees that it came to say are true whatever the labels are, or false where one thing is sought.
@@ -79,6 +80,7 @@ class Lifted:
     guard: Guard
     body: Tree
     atoms: tuple[Atom, ...]
+    whole: Tree
     hard: bool
     compiled: dict[Tree, Compiled | None] = field(default_factory=dict, repr=False)
     idle: dict[Tree, bool] = field(default_factory=dict, repr=False)
@@ -97,7 +99,7 @@ class Lifted:
         observed = {part: (atoms[abs(part) - 1], (part < 0) == every) for part in parts
                     if type(part) is int and not isinstance(atoms[abs(part) - 1], Label)}  # fmt: skip
         body = junction(kind, (part for part in parts if part not in observed)) if observed else tree
-        return cls(name, variables, every, tuple(observed.values()), body, atoms, hard)
+        return cls(name, variables, every, tuple(observed.values()), body, atoms, tree, hard)
 
     @cached_property
     def of_rows(self) -> bool:
@@ -217,17 +219,8 @@ class Lifted:
         return Ground(renumbered(self.body, to), columns, of, torch.from_numpy(own).to(device))
 
     def _is_idle(self, tree: Tree, count: int, budget: Budget) -> bool:
-        """Where each label is in a tree once, that is seen at once."""
-        if isinstance(tree, bool):
-            return tree is self.every
         if tree not in self.idle:
-            labels, deciding = list(labels_in(tree)), denied(tree) if self.every else tree
-            try:
-                self.idle[tree] = len(set(labels)) < len(labels) and isinstance(
-                    Compiled.of([deciding], count, budget), set
-                )
-            except TooLargeError:
-                self.idle[tree] = False
+            self.idle[tree] = never(denied(tree) if self.every else tree, count, budget)
         return self.idle[tree]
 
     def ready(self, ground: Ground, budget: Budget) -> Compiled | None:
@@ -286,6 +279,8 @@ def check_logits(logits: Tensor, labels: int) -> None:
         raise InputError(f"Logits are {list(logits.shape)}; expected [B, {labels}], a column a label.")
     if not logits.is_floating_point():
         raise InputError(f"Logits are {logits.dtype}; expected floating point numbers.")
+    if not logits.detach().sum().isnan():  # quicker than a look at each
+        return
     rows = logits.isnan().any(1).nonzero()[:, 0]
     if len(rows):
         raise InputError(f"Logits are NaN in {named_rows(rows)}.")

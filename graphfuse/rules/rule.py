@@ -19,7 +19,7 @@ DEPTH, PARTS = 100, 10_000
 
 
 class RuleWarning(UserWarning):
-    """A rule says nothing, or nothing that another one does not say."""
+    """A rule says nothing, cannot hold, says nothing that another one does not say, or teaches nothing by itself."""
 
 
 @dataclass(frozen=True)

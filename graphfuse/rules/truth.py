@@ -16,7 +16,9 @@ def truth(tree: Tree, answers: Tensor) -> Tensor:
         return answers[:, tree - 1] if tree > 0 else ~answers[:, -tree - 1]
     if tree[0] == "count" and all(type(part) is int for part in tree[1]):
         literals = torch.tensor(tree[1], device=answers.device)
-        many = (answers.index_select(1, literals.abs() - 1) == (literals > 0)).sum(1)
+        weight = torch.zeros(answers.shape[1], device=answers.device)
+        weight.index_add_(0, literals.abs() - 1, literals.sign().float())
+        many = answers.float() @ weight + (literals < 0).sum()  # whole numbers, which are exact
         return (many >= tree[2]) & (many <= tree[3])
     parts = torch.stack([truth(part, answers) for part in tree[1]])
     if tree[0] == "count":

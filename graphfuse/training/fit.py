@@ -98,7 +98,8 @@ def fit(
         allow_broken_labels: Only warn of training and validation labels that break a hard rule of the model. Such a
             sample teaches nothing where the rules' mode is ``exact``.
 
-    A rule that says "if", whose left side is true for no training sample, is named in a ``RuleWarning``.
+    A rule that says "if", whose left side is true for no training sample, is named in a ``RuleWarning``. So are labels
+    that alone satisfy all rules, where these are a loss and no training sample has a label: all may be answered one.
     Afterwards the model's temperature is calibrated on the validation split, where the head has a confidence.
 
     Raises:

@@ -49,6 +49,12 @@ def alone(out: str | Path | None) -> Iterator[None]:
         lock.release()
 
 
+def _plain(sample: Sample) -> list[tuple[str, str, list[Any]]]:
+    """Facts of nodes as lists: of what is not measured, which is NaN, no sum could be compared."""
+    return [(kind, name, x.tolist() if isinstance(x, Tensor) else list(x))
+            for kind, own in sample.node_facts.items() for name, x in own.items()]  # fmt: skip
+
+
 def identity(model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample]) -> dict[str, Any]:
     """What makes a run this run: the model's parts, and the samples.
 
@@ -66,6 +72,7 @@ def identity(model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample
             sample.spans,
             sample.weights,
             sample.facts,
+            {"node facts": _plain(sample)},
             {"target": sample.target},
         ):
             for key, value in field.items():

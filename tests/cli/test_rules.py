@@ -81,7 +81,7 @@ def test_all_of_it_is_one_object_for_programs(capsys):
     found = json.loads(capsys.readouterr().out)
     table = found.pop("table")
     assert found == {
-        "file": "ward.rules", "rules": 4, "hard": 3, "satisfiable": True, "allowed": 36,
+        "file": "ward.rules", "rules": 4, "hard": 3, "satisfiable": True, "allowed": 36, "trivial": [],
         "labels": ["fever", "sign", "chest", "head", "abdomen", "cough", "flu"], "free": ["cough", "flu"],
         "warnings": ["ward.rules:5: rule 'again' says nothing that 'fever_is_sign' does not say."],
         "components": [
@@ -90,6 +90,20 @@ def test_all_of_it_is_one_object_for_programs(capsys):
     }  # fmt: skip
     assert table["rules"][0] == {"name": "fever_is_sign", "hard": True, "support": 2, "broken": 1, "first": "row 4"}
     assert (table["rows"], table["breaking"], table["never"], table["other"]) == (4, 2, ["flu"], {})
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("hard a: fever -> sign\nsoft b: sign -> flu", "none or all"), ("soft a: fever -> sign\nsoft b: flu", "all"),
+    ("soft a: ~(fever & sign)", "none"), ("hard a: fever -> sign\nsoft b: exactly_one(fever, flu)", ""), ("", ""),
+])  # fmt: skip
+def test_rules_that_hold_where_no_label_is_true_or_all_are_noted(text, said, capsys, place):
+    (place / "bare.rules").write_text(text)
+    assert run(["rules", "check", "bare.rules"]) == 0
+    noted = re.findall(r"^note: every rule holds where (.+) of the labels are true of all rows; trained by rules alone",
+                       capsys.readouterr().out, re.MULTILINE)  # fmt: skip
+    assert noted == [said] * bool(said)
+    assert run(["rules", "check", "bare.rules", "--json"]) == 0
+    assert " or ".join(json.loads(capsys.readouterr().out)["trivial"]) == said
 
 
 def test_a_soft_rule_that_is_broken_is_no_problem(capsys, place):

@@ -92,3 +92,12 @@ def test_an_unknown_kind_is_named_with_the_nearest():
 def test_a_hub_is_nothing_to_choose():
     with pytest.raises(gf.InputError, match="'hub'"):
         Choose("hub").build(8, contract.schema())
+
+
+def test_a_sample_whose_candidates_are_hidden_has_no_right_one_and_takes_none_of_its_neighbour():
+    own = [gf.Sample(f"h/{i}", {"text": torch.zeros(1, 6), "entity": torch.zeros(3, 3)}, target=torch.tensor([1]))
+           for i in range(3)]  # fmt: skip
+    hidden = gf.collate([own[0], own[1].without("entity"), own[2]], contract.schema())
+    assert HEAD.right(hidden, torch.device("cpu")).nonzero()[:, 0].tolist() == [1, 4]
+    last = gf.collate([own[0], own[1].without("entity")], contract.schema())
+    assert HEAD.right(last, torch.device("cpu")).nonzero()[:, 0].tolist() == [1]

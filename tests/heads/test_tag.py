@@ -90,7 +90,7 @@ def test_rows_are_samples_of_their_own(head):
     assert not head.known(replace(own, targets=(None,) * 4)).any()
 
 
-def test_facts_of_a_node_lie_over_those_of_its_sample_where_they_are_known():
+def test_facts_of_a_node_stand_before_those_of_its_sample_also_where_they_are_not_known():
     of_nodes = {
         "entity": {"is": ["river", None, "town"], "size": torch.tensor([1, torch.nan, 3])},
         "text": {"is": ["x"]},
@@ -99,7 +99,7 @@ def test_facts_of_a_node_lie_over_those_of_its_sample_where_they_are_known():
         batch(), facts=({"is": "place", "year": 7.0}, {}, {}, {"year": 8.0}), node_facts=(of_nodes, {}, {}, {})
     )
     assert NODES.rows(own).facts[:6] == (
-        {"is": "river", "size": 1.0, "year": 7.0}, {"is": "place", "year": 7.0},
+        {"is": "river", "size": 1.0, "year": 7.0}, {"year": 7.0},
         {"is": "town", "size": 3.0, "year": 7.0}, {}, {}, {"year": 8.0},
     )  # fmt: skip
     assert LINKS.rows(own).facts[0] == {"is": "place", "year": 7.0}

@@ -179,6 +179,28 @@ def test_a_model_is_trained_measured_saved_and_opened_again(mode, tmp_path):
         assert history.metrics["rules_broken"] == 0
 
 
+def test_a_run_with_other_facts_of_nodes_is_another_run_and_with_the_same_it_goes_on(tmp_path):
+    rules = gf.RuleSet.parse("\n".join(TEXT.splitlines()[:4]))
+    known = {"thing": {**TAUGHT[0].node_facts["thing"], "size": torch.full((len(TAUGHT[0].nodes["thing"]),), math.nan)}}
+    train, valid = [replace(TAUGHT[0], node_facts=known)], [replace(own, name=f"v/{own.name}") for own in TAUGHT[1:3]]
+    for own, says in [(train, None), (train, None), (TAUGHT[:1], "holds another run")]:
+        with gf.seeded(0):
+            model = gf.FusionModel(PLAN, gf.heads.Choose("thing"), "sage", 8, 1, rules, rule_mode="loss")
+        if says is None:
+            gf.fit(model, own, valid, out=tmp_path / "run", epochs=1)
+            continue
+        with pytest.raises(gf.InputError, match=says):
+            gf.fit(model, own, valid, out=tmp_path / "run", epochs=1)
+
+
+def test_a_sample_whose_nodes_are_hidden_is_as_one_without_candidates():
+    own = TAUGHT[0]
+    hidden = gf.collate([own.without("thing"), own], PLAN)
+    scores = torch.randn(len(own.nodes["thing"]), dtype=torch.double)
+    assert_close(head().loss(scores, hidden), head().loss(scores, gf.collate([own], PLAN)))
+    assert head().answers(scores, hidden)[0].value is None
+
+
 def test_labels_that_break_a_rule_stop_training_and_rules_that_never_fire_are_told():
     rows = [k for own in SAMPLES for k in range(len(own.nodes["thing"])) if breaks(own, k)[1]]
     assert rows

@@ -12,7 +12,9 @@ from torch.testing import assert_close
 
 import graphfuse as gf
 from graphfuse.rules import Count, Label, Rule, RuleSet, RuleWarning
+from graphfuse.rules.count import Counted, _log1p_sum
 from graphfuse.rules.diagram import Budget, build
+from graphfuse.rules.exact import SAFE, _Product, _Total, odds, weights
 
 DOUBLE = torch.double
 
@@ -262,3 +264,60 @@ def test_a_long_chain_has_a_narrow_diagram_whatever_the_order_of_its_labels():
     diagram = build([frozenset((-place[a], place[b])) for a, b in pairs], [], Budget())
     assert max(map(len, diagram.false)) <= 3
     assert diagram.models() == 121
+
+
+@pytest.mark.parametrize(("low", "high", "wanted"), [
+    (1, 1, [True] * 7), (0, 1, [True] * 7), (1, 1, [False] * 7), (6, 7, [True] * 7), (6, 6, [False, True] * 3 + [True]),
+    (1, 1, [True, False] * 3 + [True]), (0, 1, [False]), (0, 1, [True, False]), (1, 1, [True] * 21),
+])  # fmt: skip
+def test_what_counts_one_at_most_is_the_same_by_logits_as_by_weights(low, high, wanted):
+    count = Counted(tuple(range(len(wanted))), tuple(wanted), low, high)
+    x = 3 * torch.randn(len(wanted), 5, generator=torch.Generator().manual_seed(0), dtype=DOUBLE)
+    x[:, 0], x[:, 1], x[0, 2] = 0, -60, 60
+    leaves = [x.clone().requires_grad_() for _ in range(2)]
+    by_logits, by_weights = count.of_logits(leaves[0]), count.total(*weights(leaves[1].t()))
+    assert_close(by_logits, by_weights, atol=1e-12, rtol=1e-12)
+    first = [torch.autograd.grad(v.square().sum(), leaf, create_graph=True)[0]
+             for v, leaf in zip((by_logits, by_weights), leaves)]  # fmt: skip
+    assert_close(first[0], first[1], atol=1e-11, rtol=1e-11)
+    second = [torch.autograd.grad(g.square().sum(), leaf)[0] for g, leaf in zip(first, leaves)]
+    assert_close(second[0], second[1], atol=1e-9, rtol=1e-9)
+    assert count.of_logits(torch.cat([x[:, :4], torch.full_like(x[:, :1], torch.inf)], 1)) is None
+    assert count.best_of_logits(x).equal(count.best(*odds(x.t()))[0])
+
+
+@pytest.mark.parametrize("many", [1, 2, 5, 8, 21, 1001])
+def test_logarithms_of_many_that_are_nearly_one_are_summed_without_loss(many):
+    small = 10 ** -(40 * torch.rand(many, 50, generator=torch.Generator().manual_seed(0), dtype=DOUBLE))
+    assert_close(_log1p_sum(small.clone()), small.log1p().sum(0), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 1), (0, 3), (2, 9), (9, 12), (12, 12), (0, 0)])
+def test_of_equals_the_earlier_count(low, high):
+    x = torch.randint(-2, 3, (12, 200), generator=torch.Generator().manual_seed(low)).double()
+    found = Counted(tuple(range(12)), (True,) * 12, low, high).best_of_logits(x)
+    for gain, own in zip(x.t().tolist(), found.t().tolist()):
+        many = min(max(sum(each > 0 for each in gain), low), high)
+        taken = sorted(range(12), key=lambda at: -gain[at])[:many]  # which is stable
+        assert [at for at, true in enumerate(own) if true] == sorted(taken)
+
+
+@pytest.mark.parametrize("size", [0.0, 1.0, 8.0, 40.0, 300.0])
+def test_totals_of_a_diagram_are_the_same_by_products_as_by_sums_of_logarithms(size):
+    rules = RuleSet.parse(
+        "hard a: x & y -> z | w\nhard b: ~x | ~w | v\nhard c: at_most(3, x, y, z, w, u)\nhard d: u | ~v"
+    )
+    (diagram,) = rules._exact.compiled.methods
+    x = size * torch.randn(64, 6, generator=torch.Generator().manual_seed(1), dtype=DOUBLE)
+    sides = [[each.requires_grad_() for each in weights(x)] for _ in range(3)]
+    ways = [lambda off, on: _Product.apply(diagram, off, on), lambda off, on: _Total.apply(diagram, off, on),
+            diagram.plainly]  # fmt: skip
+    if (x.abs().sum(1) > SAFE / 2).any():  # products may be too small
+        ways[0] = diagram.total
+    totals = [way(*each) for way, each in zip(ways, sides)]
+    first = [torch.autograd.grad((t * t.exp()).sum(), each, create_graph=True) for t, each in zip(totals, sides)]
+    second = [torch.autograd.grad(sum(g.square().sum() for g in each), own) for each, own in zip(first, sides)]
+    for other in (0, 1):
+        assert_close(totals[other], totals[2], rtol=1e-12, atol=1e-12)
+        assert_close(first[other], first[2], rtol=1e-11, atol=1e-12)
+        assert_close(second[other], second[2], rtol=1e-10, atol=1e-11)

@@ -30,6 +30,7 @@ from graphfuse.rules import (
     Related,
     Rule,
     RuleSet,
+    RuleWarning,
     RuleWeights,
 )  # fmt: skip
 from graphfuse.rules.language import Vocabulary, parse
@@ -577,3 +578,47 @@ def test_every_answer_is_judged_by_the_rules_of_rows_too():
     assert rules.allowed() == 2
     every = made.worlds(2)
     assert rules.violations(every).tolist() == [[bool(a and not b), bool(a and b)] for a, b in every.tolist()]
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("hard a: forall x, y. cites(x, y) & a(x) -> b(y)\nhard c: forall u, v. b(u) | ~a(v) | ~cites(v, u)",
+     r"^Line 2: rule 'c' says nothing that 'a' does not say\.$"),
+    ("soft a: forall x, y. cites(x, y) & x != y & a(x) -> b(y)\n"
+     "soft c: forall y, x. y != x & a(y) & cites(y, x) -> b(x)",
+     r"^Line 2: rule 'c' says what 'a' says, so both weigh together\.$"),
+    ("soft a: exists x, y, z. near(x, y) & near(y, z) & a(z)\nsoft c: exists p, q, r. a(r) & near(q, r) & near(p, q)",
+     r"^Line 2: rule 'c' says what 'a' says"),
+    ("hard a: forall x, y. cites(x, y) -> (a(x) <-> a(y) | ~a(y) & a(x) | ~cites(x, y))\n"
+     "hard t: forall x, y. near(x, y) & a(x) -> (b(y) -> at_least(2, a(x), near(x, y), b(x)))",
+     r"^Line 2: rule 't' is true whatever the labels are\.$"),
+    ("soft a: forall x, y. at_least(2, a(x), near(x, y)) & at_most(1, near(x, y), a(x))",
+     r"^Line 1: rule 'a' can never hold\.$"),
+    ("hard a: forall x, y. near(x, y) -> ~b(y) & a(x) & b(y)",
+     r"^Line 1: rule 'a' cannot hold where it says anything\.$"),
+])  # fmt: skip
+def test_rules_that_join_things_and_say_nothing_new_are_named(text, said):
+    with pytest.warns(RuleWarning, match=said) as caught:
+        RuleSet.parse(text, ["a", "b"], ["cites", "near"])
+    assert len(caught) == 1
+
+
+def test_rules_that_join_things_and_differ_are_not_named():
+    text = """
+        hard a: forall x, y. cites(x, y) & a(x) -> a(y)
+        hard b: forall x, y. cites(y, x) & a(x) -> a(y)
+        hard c: forall x, y. cites(x, y) & x != y & a(x) -> a(y)
+        soft d: forall x, y. cites(x, y) & b(x) -> b(y)
+        soft e: forall x, y. near(x, y) & b(x) -> b(y)
+        soft f: exists x, y. cites(x, y) & b(x) & b(y)
+        soft g: forall x, y. cites(x, y) & b(x) & b(y)
+        soft h: forall x. cites(x, x) & b(x) -> a(x)
+        hard i: forall x. b(x) -> a(x)
+    """
+    with warnings.catch_warnings(action="error"):
+        RuleSet.parse(text, ["a", "b"], ["cites", "near"])
+
+
+def test_a_hard_rule_that_joins_things_and_can_never_hold_is_an_error():
+    text = "soft s: a -> b\nhard c: forall x, y. a(x) & b(y) & (a(x) -> ~b(y))"
+    with pytest.raises(gf.InputError, match=r"^Rules: hard rule 'c' \(line 2\) can never hold\.$"):
+        RuleSet.parse(text, ["a", "b"])

@@ -7,9 +7,11 @@ import made
 import pytest
 import torch
 
-from graphfuse.rules import Budget, Implies, Rule, RuleSet
+from graphfuse.rules import Budget, Implies, Rule, RuleSet, trivial
 from graphfuse.rules.language import parse
 from graphfuse.rules.overview import components, counts
+
+SEEN = {"relations": ["cites"], "features": ["temp"]}
 
 
 def test_components_are_labels_that_hard_rules_join_with_the_method_that_answers_them():
@@ -70,3 +72,29 @@ def test_what_is_beyond_the_budget_to_count_is_not_counted():
     rules = RuleSet(tuple(labels), tuple(parse(text)), budget=Budget(nodes=10))
     assert components(rules)[0].allowed is None
     assert components(rules)[0].method == "implications"
+
+
+@pytest.mark.filterwarnings("ignore::graphfuse.rules.RuleWarning")
+@pytest.mark.parametrize("seed", range(30))
+def test_answers_that_satisfy_all_rules_by_themselves_are_found(seed):
+    rng = random.Random(seed)
+    rules = RuleSet(made.LABELS, tuple(Rule(f"r{i}", made.expression(rng), hard=False) for i in range(3)))
+    rows = made.worlds(len(made.LABELS))
+    alone = [all(made.holds(rule.says, row) for rule in rules.rules) for row in rows.tolist()]
+    assert trivial(rules, rows).tolist() == alone
+    assert trivial(rules).tolist() == [alone[0], alone[-1]]
+
+
+@pytest.mark.parametrize(("text", "none", "all_"), [
+    ("soft a: forall x, y. cites(x, y) & a(x) -> a(y)", True, True),
+    ("soft a: forall x, y. cites(x, y) -> (a(x) <-> ~a(y))", False, False),
+    ("hard a: forall x. temp(x) >= 39 -> a(x)", False, True),
+    ("hard a: forall x. temp(x) >= 39 <-> a(x)", False, False),
+    ("soft a: forall x. a(x) & temp(x) > 3 | a(x) & ~(temp(x) > 3)", False, True),
+    ("soft a: forall x. at_least(1, a(x), temp(x) > 3, ~(temp(x) > 3))", True, True),
+    ("soft a: exists x, y. cites(x, y) & x != y & a(x)", False, True),
+    ("soft a: exists x, y. cites(x, y) & ~a(x)", True, False),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore::graphfuse.rules.RuleWarning")
+def test_answers_suit_rules_over_what_is_observed_whatever_that_is(text, none, all_):
+    assert trivial(RuleSet.parse(text, **SEEN)).tolist() == [none, all_]

@@ -62,6 +62,11 @@ def test_of_the_rules_that_contradict_each_other_none_can_be_left_out(seed):
     ("hard a: x -> y\nhard b: ~x | y", r"^Line 2: rule 'b' says nothing that 'a' does not say\.$"),
     ("hard a: x -> y\nhard b: x & z -> y", r"^Line 2: rule 'b' says nothing that 'a' does not say\.$"),
     ("hard a: exactly_one(x, y, z)\nhard b: exactly_one(x, y, z)", r"^Line 2: rule 'b' says nothing that 'a'"),
+    ("hard a: x -> y\nsoft b: x & z -> y", r"^Line 2: rule 'b' says nothing that 'a' does not say\.$"),
+    ("soft a: x -> y & z\nsoft 2 b: z & y | ~x", r"^Line 2: rule 'b' says what 'a' says, so both weigh together\.$"),
+    ("soft learn a: at_most(1, x, y, z)\nsoft b: at_most(1, z, x, y)", r"^Line 2: rule 'b' says what 'a' says"),
+    ("soft a: x & ~x", r"^Line 1: rule 'a' can never hold\.$"),
+    ("hard a: (x <-> y & z) | (y & z <-> ~x)", r"^Line 1: rule 'a' is true whatever"),
 ])  # fmt: skip
 def test_a_rule_that_says_nothing_new_is_named(text, said):
     with pytest.warns(RuleWarning, match=said):
@@ -72,7 +77,7 @@ def test_a_rule_that_says_nothing_new_is_named(text, said):
 def test_rules_that_say_something_warn_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        RuleSet.parse("hard a: x & y -> z\nhard b: x -> y\nsoft c: x -> z\nsoft d: x -> z\nhard e: x <-> w")
+        RuleSet.parse("hard a: x & y -> z\nhard b: x -> y\nsoft c: x -> z\nsoft d: z -> x\nhard e: x <-> w")
 
 
 def test_labels_are_those_of_the_text_if_none_are_given():

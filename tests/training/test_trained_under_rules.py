@@ -198,3 +198,22 @@ def test_a_rule_that_never_fires_is_warned_of():
         gf.fit(ward.model(rules=rules), ward.TRAIN, ward.VALID, **QUICK)
     with warnings.catch_warnings(action="error"):
         gf.fit(ward.model(rules=ward.rules()), ward.TRAIN, ward.VALID, **QUICK)
+
+
+def test_where_rules_alone_teach_an_answer_that_all_may_have_is_warned_of():
+    bare = [gf.Sample(s.name, s.nodes, target=()) for s in ward.visits("bare", 12, 1, single=True)]
+    valid = ward.visits("v", 12, 2, single=True)
+
+    def trained(train, text=ward.SINGLE, **settings):
+        model = ward.single(rules=ward.rules(text, ward.KINDS), **settings)
+        with warnings.catch_warnings(record=True, action="always") as caught:
+            gf.fit(model, train, valid, **QUICK)
+        return [str(each.message) for each in caught if each.category is RuleWarning]
+
+    assert trained(bare, rule_mode="loss") == [
+        "No training sample has a label, and every rule holds where all have the same one, 'brain' or 'lung': trained "
+        "by rules alone, a model may say that of all."
+    ]
+    assert trained(bare, f"{ward.SINGLE}soft both: bowel\nsoft no: brain | rib", rule_mode="loss") == []
+    assert trained([*bare[1:], ward.visits("one", 1, 1, single=True)[0]], rule_mode="loss") == []
+    assert trained(bare, rule_mode="exact") == []
