@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from benchmarks.atlas_rules import each_rule, few_labels
+from benchmarks.atlas_rules import SAME, each_rule, few_labels
 from benchmarks.rows import read, row, write
 from benchmarks.run import ATLAS
 from graphfuse.demo.methods import AFTER, EXACT, METHODS, MODES, PLAIN
@@ -67,6 +67,8 @@ def _measures(own: Seed, told: Mapping[str, Mapping[str, Sequence[str]]]) -> Ite
         yield method, "accuracy" if column == "unseen" else f"accuracy: {column}", mean
         if (method in MODES or method == AFTER) and column == "unseen":
             yield method, "gain", mean - means[PLAIN, "unseen"]
+        if (method, column) == (PLAIN, "unseen"):
+            yield method, SAME, mean
     for broken in own.broken:
         method = PLAIN if broken["method"] == AFTER else broken["method"]
         yield method, f"broken: {broken['rule']}", broken["before" if method in (PLAIN, EXACT) else "after"]
@@ -91,7 +93,9 @@ def part_of(method: str, metric: str = "accuracy") -> str:
         return "labels"
     if method in MODES and method != EXACT:
         return "modes"
-    return "rules" if method in (PLAIN, AFTER, EXACT) or method not in METHODS else "plain"
+    if method == PLAIN:
+        return "plain" if metric.split(":")[0] == "accuracy" else "rules"
+    return "rules" if method in (AFTER, EXACT) or method not in METHODS else "plain"
 
 
 def _add(values: Values, found: Iterable[tuple[str, str, float]]) -> None:

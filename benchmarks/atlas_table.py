@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from benchmarks.atlas_rules import ASKED, SHARES
+from benchmarks.atlas_rules import ASKED, SAME, SHARES
 from benchmarks.markdown import command, table
 from graphfuse.demo.methods import AFTER, EXACT, LOSS, PLAIN, REFINE
 
@@ -43,7 +43,7 @@ def rules(found: Sequence[dict]) -> list[str]:
 
 
 def _gains(cell: dict[tuple[str, str], dict]) -> list[list[str]]:
-    lines = [[PLAIN, str(len(cell[PLAIN, "accuracy"]["seeds"])), _percent(cell.get((PLAIN, "accuracy"))), "", ""]]
+    lines = [[PLAIN, str(len(cell[PLAIN, SAME]["seeds"])), _percent(cell[PLAIN, SAME]), "", ""]]
     for method in (AFTER, EXACT, LOSS, REFINE):
         if (method, "gain") in cell:
             p = cell.get((method, "p of the gain"))
@@ -66,7 +66,7 @@ def _each(cell: dict[tuple[str, str], dict]) -> list[str]:
 
 
 def _shares(cell: dict[tuple[str, str], dict]) -> list[list[str]]:
-    whole = [cell.get((method, "accuracy")) for method in (PLAIN, AFTER, EXACT)]
+    whole = [cell.get(key) for key in ((PLAIN, SAME), (AFTER, "accuracy"), (EXACT, "accuracy"))]
     asked = [cell.get((ASKED, metric)) for metric in ("told", "right where told")]
     lines = [["100 %", *map(_percent, (*whole, *asked))]]
     for share in SHARES:

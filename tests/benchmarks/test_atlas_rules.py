@@ -18,7 +18,7 @@ def made(method, metric, mean, seeds=(0, 1)):
 
 
 RULED = [
-    made(PLAIN, "accuracy", 0.8), made(PLAIN, "broken: one", 0.02), made(PLAIN, "broken: two", 0.0),
+    made(PLAIN, atlas_rules.SAME, 0.8), made(PLAIN, "broken: one", 0.02), made(PLAIN, "broken: two", 0.0),
     made(EXACT, "broken: one", 0.03), made(EXACT, "broken: two", 0.0), made(EXACT, "accuracy", 0.81),
     made(EXACT, "gain", 0.01), made(EXACT, "p of the gain", 0.25), made(AFTER, "accuracy", 0.79),
     made(AFTER, "gain", -0.01), made(AFTER, "gain of one: one", -0.01), made(AFTER, "gain of one: two", 0.0),
@@ -41,7 +41,13 @@ def test_a_smaller_share_lies_inside_a_larger_and_each_seed_draws_its_own():
 def test_each_row_is_of_one_part():
     assert {part_of(method) for method in METHODS} == {"plain", "rules", "modes"}
     assert part_of(LOSS) == part_of(REFINE, "gain") == "modes"
-    assert part_of(PLAIN) == part_of(atlas_rules.ASKED, "told") == part_of(AFTER, "gain of one: one") == "rules"
+    assert part_of(PLAIN) == part_of(PLAIN, "accuracy: seen") == "plain"
+    assert (
+        part_of(PLAIN, atlas_rules.SAME)
+        == part_of(atlas_rules.ASKED, "told")
+        == part_of(AFTER, "gain of one: one")
+        == "rules"
+    )
     assert {part_of(method, "accuracy with 5% of labels") for method in (PLAIN, EXACT)} == {"labels"}
     assert {part_of(row["method"], row["metric"]) for row in rows.read("atlas")} <= set(ATLAS)
 
