@@ -29,7 +29,7 @@ SURE = 0.9
 on 8; from .5 on it is right of 98 and silent on 1. A hard rule that goes by a wrong word forbids the right answer."""
 BATCH, STEPS, EPOCHS = 32, 500, 60
 """Steps of training, in as many epochs as that takes, ``EPOCHS`` at most: five of the full size."""
-BUDGET = {"batch_size": BATCH, "learning_rate": 2e-3}
+RATE = 2e-3
 
 
 def learned(readings: Mapping[str, Sequence[Reading]], seed: int, folder: Path | None = None) -> FusionModel:
@@ -45,7 +45,7 @@ def learned(readings: Mapping[str, Sequence[Reading]], seed: int, folder: Path |
         width = train[0].nodes["text"].shape[1]
         model = FusionModel(Schema({"text": width}), Classify(tuple(TYPES)), "concat", dim=64, layers=1, dropout=0.3)
     epochs = min(EPOCHS, max(1, round(STEPS * BATCH / len(train))))
-    fit(model, train, valid, folder, seed=seed, epochs=epochs, **BUDGET)
+    fit(model, train, valid, folder, seed=seed, epochs=epochs, batch_size=BATCH, learning_rate=RATE)
     return model
 
 

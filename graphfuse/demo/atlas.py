@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from graphfuse.core.relations import AllPairs, Linked
-from graphfuse.core.sample import Relation, Sample
+from graphfuse.core.sample import NodeFacts, Relation, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.demo.facts import RELATIONS, Facts
 from graphfuse.demo.gallery import Gallery
@@ -192,7 +192,7 @@ def _case(reading: Reading, table: Tensor, facts: Facts, kg: KnowledgeGraph, rea
         entity[to, PICTURES.index(kind) - len(PICTURES)] = 1 - own[best] / FAINT
     target = torch.tensor([rows[name] for name in question.answers if name in rows], dtype=torch.long)
     said = {"text": words} if len(words) else {}
-    known = {"entity": {
+    known: NodeFacts = {"entity": {
         "is": [facts.types[name] for name in sub.entities],
         "named": ["yes" if name in named else None for name in sub.entities],
     }}  # fmt: skip
