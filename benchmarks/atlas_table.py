@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.atlas_rules import ASKED, SAME, SHARES
-from benchmarks.markdown import command, table
+from benchmarks.markdown import command, percent, table
 from graphfuse.demo.methods import AFTER, EXACT, LOSS, PLAIN, REFINE
 
 RULES = """\
@@ -81,7 +81,7 @@ def _few(share: float) -> str:
 
 
 def _percent(row: dict | None, sign: str = "") -> str:
-    return f"{100 * row['mean']:{sign}.1f} ± {100 * row['std']:.1f}" if row else ""
+    return percent(row, sign) if row else ""
 
 
 def _seeds(row: dict) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import atlas_table as of_rules
-from benchmarks.markdown import UNKNOWN, command, table
+from benchmarks.markdown import UNKNOWN, command, percent, table
 from benchmarks.rows import read
 from benchmarks.rules_table import rules
 from benchmarks.speed_table import draw, speed
@@ -90,7 +90,7 @@ def short() -> str:
 
 def atlas_table(found: Sequence[dict], columns: Sequence[str], parameters: bool = False) -> str:
     """One line a method: its accuracy by column, then its cost."""
-    cell = {(r["method"], r["metric"]): f"{100 * r['mean']:.1f} ± {100 * r['std']:.1f}" for r in found}
+    cell = {(r["method"], r["metric"]): percent(r) for r in found}
     lines = []
     for row in found:
         if row["metric"] == "accuracy":
