@@ -2,7 +2,7 @@
 
 A benchmark is a function ``run(name, out, seeds, quick, command) -> rows`` of a module of this folder; those
 that train models take ``jobs`` too, ``speed`` the ``device``, the rows of which are a file of their own, and ``rules``
-the ``parts`` to be measured anew.
+and ``atlas`` the ``parts`` to be measured anew.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from graphfuse.core.catalog import look_up
 from graphfuse.core.errors import InputError
 
 BENCHMARKS = {
-    "atlas": "accuracy of every method of the demo",
+    "atlas": "accuracy of every method of the demo, and what rules change",
     "batching": "building a batch, against one HeteroData a sample and PyG's Batch",
     "survival": "training killed at random moments and taken up again, compared bit for bit",
     "features": "features of texts and pictures read from the cache, against computing them",
@@ -41,6 +41,10 @@ TIMED = ("batching", "survival", "features", "speed")
 
 RULES = ("speed", "exact", "learn", "hierarchies", "relations")
 """Parts of ``rules``."""
+ATLAS = ("plain", "rules", "modes", "labels")
+"""Parts of ``atlas``: methods without rules; one fusion without rules and with them, exactly; with them in training, as
+a loss or refined; and with few labels."""
+PARTS = {"rules": RULES, "atlas": ATLAS}
 
 
 def main(words: list[str]) -> int:
@@ -53,7 +57,8 @@ def main(words: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="a small size; its rows are written beside, not in place")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each, where models are trained")
     parser.add_argument("--device", default=None, help="of speed alone: cpu (default) or cuda")
-    parser.add_argument("--parts", default=None, help="of rules alone: speed, exact, learn, hierarchies (default all)")
+    each = "; ".join(f"{name}: {', '.join(own)}" for name, own in PARTS.items())
+    parser.add_argument("--parts", default=None, help=f"what to measure anew, of {each} (default all)")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON lines")
     parser.add_argument("--out", type=Path, default=None, help="folder of the runs (default runs/bench-NAME)")
     options = parser.parse_args(words)
@@ -65,10 +70,10 @@ def main(words: list[str]) -> int:
             raise InputError(f"--jobs: {options.name} goes one at a time; leave it out.")
         if options.device is not None and options.name != "speed":
             raise InputError(f"--device: {options.name} has no choice of it, speed alone has; leave it out.")
-        if options.parts is not None and options.name != "rules":
-            raise InputError(f"--parts: {options.name} has none, rules alone has; leave it out.")
-        for part in (options.parts or RULES[0]).split(","):
-            look_up(dict.fromkeys(RULES), part, "part of rules")
+        if options.parts is not None and options.name not in PARTS:
+            raise InputError(f"--parts: {options.name} has none, only {' and '.join(PARTS)} have; leave it out.")
+        for part in options.parts.split(",") if options.parts else ():
+            look_up(dict.fromkeys(PARTS[options.name]), part, f"part of {options.name}")
         if options.device not in (None, "cpu", "cuda"):
             raise InputError(f"--device is {options.device!r}; it may be cpu or cuda.")
     except InputError as error:
@@ -81,7 +86,7 @@ def main(words: list[str]) -> int:
     more = {} if options.name in TIMED else {"jobs": options.jobs}
     if options.name == "speed":
         more = {"device": options.device or "cpu"}
-    if options.name == "rules" and options.parts:
+    if options.parts:
         more["parts"] = options.parts.split(",")
     try:
         found = module.run(options.name, out, range(options.seeds), options.quick, command, **more)

@@ -6,7 +6,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.markdown import UNKNOWN, command, table
+from benchmarks import atlas_table as of_rules
+from benchmarks.markdown import UNKNOWN, command, percent, table
 from benchmarks.rows import read
 from benchmarks.rules_table import rules
 from benchmarks.slake_table import draw as draw_slake
@@ -27,7 +28,7 @@ Test accuracy (Hits@1) in percent, mean ± standard deviation over {seeds} seeds
 territories, questions, pictures and weights. All columns but `seen` are questions about countries and territories that
 training never asked about or showed. Pictures are of level 1.5. The test figures of seed 0 were seen while the demo was
 designed, those of the other seeds were not, see [demo.md](demo.md). `seconds` are of training on a machine that other
-work shared; alone it takes about half."""
+work shared; alone it takes about half. Lines with rules are of the command of the next section."""
 BATCHING = """\
 Building one batch of 32 samples (kinds of about 20, 49, 30 and 10 nodes, all 16 ordered pairs of kinds) from features,
 against one `HeteroData` a sample and PyG's `Batch`; medians of runs in turn in one process, edges compared one
@@ -81,7 +82,7 @@ def atlas() -> str:
     if not found:
         return UNKNOWN
     text = ATLAS.format(seeds=len(found[0]["seeds"]))
-    return "\n\n".join([command(found), text, atlas_table(found, COLUMNS, parameters=True)])
+    return "\n\n".join([command(found), text, atlas_table(found, COLUMNS, parameters=True), *of_rules.rules(found)])
 
 
 def short() -> str:
@@ -92,12 +93,14 @@ def short() -> str:
 
 def atlas_table(found: Sequence[dict], columns: Sequence[str], parameters: bool = False) -> str:
     """One line a method: its accuracy by column, then its cost."""
-    cell = {(r["method"], r["metric"]): f"{100 * r['mean']:.1f} ± {100 * r['std']:.1f}" for r in found}
+    cell = {(r["method"], r["metric"]): percent(r) for r in found}
     lines = []
     for row in found:
         if row["metric"] == "accuracy":
             cost = [f"{row['seconds']:.0f}", *([f"{row['parameters']:,}"] if parameters else [])]
-            lines.append([row["method"], *(cell[row["method"], metric_of(column)] for column in columns), *cost])
+            fewer = len(row["seeds"]) < len(found[0]["seeds"])
+            name = f"{row['method']} ({len(row['seeds'])} of the seeds)" if fewer else row["method"]
+            lines.append([name, *(cell[row["method"], metric_of(column)] for column in columns), *cost])
     return table(["method", *columns, "seconds", *(["parameters"] if parameters else [])], lines)
 
 

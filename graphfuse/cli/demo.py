@@ -7,7 +7,7 @@ import typer
 
 from graphfuse.core.catalog import look_up
 
-QUICK = "Fewer questions, seven of the ten methods: about two minutes."
+QUICK = "Fewer questions, nine of the twelve methods: about two minutes."
 ASK = "Afterwards, answer your own questions, with a picture or without."
 LANGUAGE = "Of questions and answers: en or zh."
 SEEDS = "Draws of countries, questions, pictures and weights."
@@ -26,9 +26,9 @@ def demo(
     """Ask an atlas in words and pictures, and compare ways of fusing them.
 
     Questions name a country, show its flag or outline (badly photographed), or hint at it; answers lie one or two steps
-    away in a knowledge graph. Ten methods are compared under one budget and tested on countries that training never
-    asked about. Ends with a table, three answers with their evidence, and report.html. Run again, it takes up what is
-    finished.
+    away in a knowledge graph. Twelve methods are compared under one budget, two of them under rules, and tested on
+    countries that training never asked about. Ends with a table, three answers with their evidence, and report.html.
+    Run again, it takes up what is finished.
     """
     language = look_up({"en": "en", "zh": "zh"}, language, "language of the demo")
     import torch

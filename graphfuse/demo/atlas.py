@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from graphfuse.core.relations import AllPairs, Linked
-from graphfuse.core.sample import Relation, Sample
+from graphfuse.core.sample import NodeFacts, Relation, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.demo.facts import RELATIONS, Facts
 from graphfuse.demo.gallery import Gallery
@@ -101,19 +101,23 @@ def picture_of(
 class Reading:
     """A question as read: features of its words ``[n, w]``, and for each picture that came its features and scores.
 
-    ``seen``: kind -> ``[1 + regions, w]``. ``log_p``: kind -> log-probability of each country ``[C]``.
+    ``seen``: kind -> ``[1 + regions, w]``. ``log_p``: kind -> log-probability of each country ``[C]``. ``asks``: what
+    the words ask for, as far as that was told from them; see :mod:`graphfuse.demo.asks`.
     """
 
     question: Question
     words: Tensor
     seen: dict[str, Tensor]
     log_p: dict[str, Tensor]
+    asks: str | None = None
 
     def without(self, hidden: str) -> Reading:
         """The same question with its words or one kind of picture hidden."""
         words = self.words[:0] if hidden == "text" else self.words
+        asks = None if hidden == "text" else self.asks
         kept = [kind for kind in self.seen if kind != hidden]
-        return replace(self, words=words, seen={k: self.seen[k] for k in kept}, log_p={k: self.log_p[k] for k in kept})
+        seen, log_p = ({kind: given[kind] for kind in kept} for given in (self.seen, self.log_p))
+        return replace(self, words=words, seen=seen, log_p=log_p, asks=asks)
 
 
 def read(
@@ -188,8 +192,19 @@ def _case(reading: Reading, table: Tensor, facts: Facts, kg: KnowledgeGraph, rea
         entity[to, PICTURES.index(kind) - len(PICTURES)] = 1 - own[best] / FAINT
     target = torch.tensor([rows[name] for name in question.answers if name in rows], dtype=torch.long)
     said = {"text": words} if len(words) else {}
-    sample = Sample(question.name, {**said, **seen, "entity": entity}, links, {}, weights, target)
+    known: NodeFacts = {"entity": {
+        "is": [facts.types[name] for name in sub.entities],
+        "named": ["yes" if name in named else None for name in sub.entities],
+    }}  # fmt: skip
+    sample = Sample(question.name, {**said, **seen, "entity": entity}, links, {}, weights, target, facts_of(reading),
+                    known)  # fmt: skip
     return Case(question, sample, sub, tuple(zip(countries, joint[best].tolist())))
+
+
+def facts_of(reading: Reading) -> dict[str, float | str]:
+    """What rules may ask of a question: what it ``asks``, where that is known, and how many ``pictures`` came."""
+    asked: dict[str, float | str] = {"asks": reading.asks} if reading.asks else {}
+    return {"pictures": float(len(reading.seen)), **asked}
 
 
 def _beside(named: Sequence[str], joint: Tensor, facts: Facts, kg: KnowledgeGraph, readers: Readers) -> list[int]:

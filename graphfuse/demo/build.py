@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from graphfuse.core.sample import Sample
 from graphfuse.core.schema import Schema
+from graphfuse.demo import asks
 from graphfuse.demo.atlas import (
     PICTURES,
     Case,
@@ -58,8 +60,13 @@ class Atlas:
         return cases_of(self.readings[split], self.facts, self.kg, self.readers, candidates=1)
 
 
-def build(seed: int = 0, size: str = "full", language: str = "en", level: float = 1.5) -> Atlas:
-    """The atlas of one seed: which countries are held back, all questions, all pictures, all samples."""
+def build(
+    seed: int = 0, size: str = "full", language: str = "en", level: float = 1.5, folder: Path | None = None
+) -> Atlas:
+    """The atlas of one seed: which countries are held back, all questions, all pictures, all samples.
+
+    ``folder`` keeps the model that tells what a question asks, or has it.
+    """
     facts = read_facts(language)
     kg = knowledge(facts)
     questions = make_questions(facts, seed, size)
@@ -67,6 +74,8 @@ def build(seed: int = 0, size: str = "full", language: str = "en", level: float 
     flags = {code: draw_flag(facts.flags[code]) for code in facts.codes}
     pictures = {s: {k: [picture_of(q, facts, flags, k, level) for q in questions[s]] for k in PICTURES} for s in SPLITS}
     readings = {s: read(questions[s], pictures[s], readers) for s in SPLITS}
+    teller = asks.learned(readings, seed, folder)
+    readings = {s: asks.told(teller, readings[s]) for s in SPLITS}
     cases = {s: cases_of(readings[s], facts, kg, readers) for s in SPLITS}
     return Atlas(facts, kg, readers, schema_of(readers), readings, cases, pictures)
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from graphfuse.core.sample import Sample
 from graphfuse.core.schema import Schema
@@ -21,16 +23,26 @@ for its nodes know how well they match the pictures; the other three also pool o
 BUDGET = {"batch_size": 32, "learning_rate": 2e-3}
 EPOCHS = {"full": 3, "quick": 3, "tiny": 1}
 
+PLAIN = "relation_gate"
+"""The fusion that is compared with rules and without."""
+RULES = Path(__file__).with_name("atlas.rules")
+AFTER = f"{PLAIN} + rules, answers only"
+"""The model trained without rules, which answers under them: it is not trained."""
+EXACT, LOSS, REFINE = (f"{PLAIN} + rules, {mode}" for mode in ("exact", "loss", "refine"))
+MODES = {EXACT: "exact", LOSS: "loss", REFINE: "refine"}
 METHODS = ("majority", "text", "image", "concat", "attention", "cross_transformer", "pipeline", "no_messages", "hgt",
-           "relation_gate")  # fmt: skip
-QUICK = tuple(method for method in METHODS if method not in ("attention", "cross_transformer", "hgt"))
+           PLAIN, AFTER, *MODES)  # fmt: skip
+FULL = tuple(method for method in METHODS if method not in (LOSS, REFINE))
+"""What the demo compares; of the ways to train with rules one, as each takes as long as the longest of the others."""
+QUICK = tuple(method for method in FULL if method not in ("attention", "cross_transformer", "hgt"))
 """What ``--quick`` compares: the slow ones are left out."""
 GROUPS = {
     "majority": "no features", "text": "one modality", "image": "one modality", "concat": "no graph",
     "attention": "no graph", "cross_transformer": "no graph", "pipeline": "hard link, then graph",
-    "no_messages": "no graph", "hgt": "graph", "relation_gate": "graph",
+    "no_messages": "no graph", "hgt": "graph", PLAIN: "graph",
+    **dict.fromkeys((AFTER, *MODES), "graph and rules"),
 }  # fmt: skip
-GRAPH = ("hgt", "relation_gate")
+GRAPH = ("hgt", PLAIN)
 
 
 @dataclass(frozen=True)
@@ -42,18 +54,19 @@ class View:
 
 
 def view_of(method: str, atlas: Atlas) -> View:
-    """The view of a trained method; ``majority`` has none."""
+    """The view of a trained method; ``majority`` and ``AFTER`` have none."""
     if method in ("text", "image"):
         kinds = ("text",) if method == "text" else PICTURES
         return _one_modality(atlas, kinds)
     schema = atlas.schema if method != "no_messages" else Schema(atlas.schema.kinds)
-    fusion = {"pipeline": "relation_gate", "no_messages": "relation_gate"}.get(method, method)
+    fusion = PLAIN if method in ("pipeline", "no_messages", *MODES) else method
+    rules: dict[str, Any] = {"rules": RULES, "rule_mode": MODES[method]} if method in MODES else {}
     cases = {split: atlas.hard(split) if method == "pipeline" else atlas.cases[split] for split in SPLITS}
     samples = {split: [case.sample for case in own] for split, own in cases.items()}
     if method == "no_messages":
         samples = {split: [replace(s, links={}, weights={}) for s in own] for split, own in samples.items()}
     layers = LAYERS.get(method, 3)
-    make = partial(FusionModel, schema, Choose("entity"), fusion, dim=DIM, layers=layers, dropout=DROPOUT)
+    make = partial(FusionModel, schema, Choose("entity"), fusion, dim=DIM, layers=layers, dropout=DROPOUT, **rules)
     return View(make, samples)
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from graphfuse.core.errors import InputError
-from graphfuse.core.files import write_all
+from graphfuse.core.files import write_all, write_lines
 from graphfuse.core.jobs import at_a_time
 from graphfuse.core.machine import machine
 from graphfuse.demo.atlas import PICTURES, Readers, cases_of, knowledge, read
 from graphfuse.demo.attribution import ATTRIBUTION
 from graphfuse.demo.build import COPIES, read_with
 from graphfuse.demo.facts import Facts, read_facts
-from graphfuse.demo.methods import BUDGET, DIM, DROPOUT, EPOCHS, GRAPH, LAYERS, METHODS, QUICK
+from graphfuse.demo.methods import BUDGET, DIM, DROPOUT, EPOCHS, FULL, GRAPH, LAYERS, PLAIN, QUICK
 from graphfuse.demo.pictures import read_picture
 from graphfuse.demo.questions import Question, split_countries
 from graphfuse.demo.run import LEVEL, hidden_scores, model_folder, run_seed
@@ -34,6 +35,7 @@ from graphfuse.kg import KnowledgeGraph
 from graphfuse.model import FusionModel
 from graphfuse.report import Card, EvidencePath, write_report
 from graphfuse.training import Comparison
+from graphfuse.training.told import RULES
 
 COLUMNS = {
     "unseen": ("country", "unseen"),
@@ -44,21 +46,27 @@ COLUMNS = {
 }
 
 
-def demo(out: Path, size: str, language: str, seeds: Iterable[int], jobs: int = 1) -> Comparison:
+def demo(out: Path, size: str, language: str, seeds: Iterable[int], jobs: int = 1,
+         methods: Sequence[str] | None = None) -> Comparison:  # fmt: skip
     """Runs the demo, ``jobs`` methods at a time, prints what it finds, and writes the folder.
+
+    Compares ``methods``, or if left out those of the size, ``QUICK`` or ``FULL``.
 
     Raises:
         InputError: The folder cannot be written, or holds other runs.
     """
     write_all({out / ".graphfuse": b""})
     comparison, parts, hidden = Comparison(()), dict[str, dict[str, list[str]]](), list[dict[str, str | float]]()
-    evident, best = list[float](), list[str]()
+    evident, best, broken = list[float](), list[str](), list[dict[str, Any]]()
+    methods = methods or (QUICK if size == "quick" else FULL)
     shown: tuple[Card, ...] = ()
     for seed in seeds:
-        atlas, found = run_seed(out, seed, size, language, say, QUICK if size == "quick" else METHODS, jobs)
+        own = run_seed(out, seed, size, language, say, methods, jobs)
+        atlas, found = own.atlas, own.found
         comparison += found
-        for dimension, own in slices({seed: atlas}).items():
-            for part, names in own.items():
+        broken += own.broken
+        for dimension, sliced in slices({seed: atlas}).items():
+            for part, names in sliced.items():
                 parts.setdefault(dimension, {}).setdefault(part, []).extend(names)
         hidden += hidden_scores(out, atlas, seed, found, jobs)
         best.append(_best_graph(found))
@@ -68,6 +76,7 @@ def demo(out: Path, size: str, language: str, seeds: Iterable[int], jobs: int = 
             run = next(run for run in found.runs if run.method == best[-1])
             right = {name.removeprefix(f"{seed}/"): value for name, value in run.scores.items()}
             shown = cards(model, atlas, chosen_cases(atlas, right))
+    write_lines(out / RULES, broken)
     write_story(out, comparison, parts, hidden, shown, _made(size, language, comparison, evident, jobs), language)
     _print(comparison, parts, hidden, shown, f"{', '.join(dict.fromkeys(best))}: {_percent(evident)}")
     say(f"\nThe page: {write_report(out)}")
@@ -122,7 +131,7 @@ def ask(out: Path, size: str, language: str) -> None:
     facts = read_facts(language)
     kg = knowledge(facts)
     readers = read_with(facts, kg, split_countries(facts, 0)["train"], LEVEL, COPIES[size])
-    model = FusionModel.from_pretrained(model_folder(out, 0, "relation_gate"))
+    model = FusionModel.from_pretrained(model_folder(out, 0, PLAIN))
     say("\nAsk about a country: name it, or say 'this country' and give a picture of its flag or outline.\n"
         "An empty line ends.")  # fmt: skip
     while text := _line("question: "):

@@ -15,7 +15,7 @@ from graphfuse.core.answer import Answer
 from graphfuse.demo.atlas import PICTURES, Case
 from graphfuse.demo.attribution import ATTRIBUTION
 from graphfuse.demo.build import Atlas
-from graphfuse.demo.methods import GROUPS
+from graphfuse.demo.methods import GROUPS, PLAIN
 from graphfuse.demo.pictures import Picture as Pixels
 from graphfuse.explain import looked_at
 from graphfuse.kg import evidence
@@ -31,7 +31,7 @@ LEAD = (
     "Training neither asks about a country called unseen nor shows or names it; the graph's facts about it are there."
 )
 CARDS = 12
-PICKED = "Answers of the best graph fusion with the first seed on unseen countries; a quarter is picked to be wrong."
+PICKED = "Answers of the best graph fusion without rules, first seed, on unseen countries; a quarter is picked wrong."
 
 
 def slices(atlases: Mapping[int, Atlas]) -> dict[str, dict[str, list[str]]]:
@@ -177,7 +177,7 @@ def write_story(folder: Path, comparison: Comparison, parts: Mapping[str, Mappin
     comparison.save(folder)
     told = {dimension: {part: tuple(names) for part, names in own.items()} for dimension, own in parts.items()}
     Story(
-        title=TITLE, lead=LEAD, groups=GROUPS, against=("one modality", "concat", "no_messages", "pipeline"),
+        title=TITLE, lead=LEAD, groups=GROUPS, against=("one modality", "concat", "no_messages", "pipeline", PLAIN),
         slices=told, hidden=hidden_rows(hidden), cards=shown, cards_note=PICKED, made=made, credits=ATTRIBUTION,
         language=language,
     ).save(folder)  # fmt: skip

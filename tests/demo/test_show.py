@@ -1,5 +1,7 @@
 """The demo from end to end on a tiny draw: what it writes, that it takes up finished runs, how it answers."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,12 +14,13 @@ from graphfuse.demo import show
 from graphfuse.demo.atlas import knowledge
 from graphfuse.demo.build import COPIES, read_with
 from graphfuse.demo.facts import read_facts
-from graphfuse.demo.methods import GROUPS, METHODS
+from graphfuse.demo.methods import AFTER, EXACT, FULL, GROUPS, METHODS, PLAIN, RULES
 from graphfuse.demo.pictures import degrade, draw_flag
 from graphfuse.demo.questions import split_countries
 from graphfuse.demo.run import LEVEL, model_folder
 from graphfuse.model import FusionModel
 from graphfuse.report import Story
+from graphfuse.rules import RuleSet
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,8 @@ def finished(tmp_path_factory):
 
 def test_every_method_is_compared_on_every_test_question(finished):
     _, comparison = finished
-    assert comparison.methods == list(METHODS) == list(GROUPS)
+    assert comparison.methods == list(FULL)
+    assert list(METHODS) == list(GROUPS)
     asked = {frozenset(run.scores) for run in comparison.runs}
     assert len(asked) == 1
     assert len(next(iter(asked))) == 60
@@ -41,6 +45,20 @@ def test_the_folder_holds_what_the_page_is_drawn_from(finished):
     assert len(story.cards) == 12
     assert {row.hidden for row in story.hidden} == {"text", "flag", "outline"}
     assert "OpenMoji" in (out / "report.html").read_text()
+
+
+def test_no_answer_under_rules_breaks_one_and_the_page_says_which_others_do(finished):
+    out, comparison = finished
+    rows = [json.loads(line) for line in (out / "rules.jsonl").read_text().splitlines()]
+    rules = [rule.name for rule in RuleSet.read(RULES, ["answer"]).rules]
+    assert [(row["method"], row["rule"]) for row in rows] == [(method, name) for method in (EXACT, AFTER)
+                                                              for name in rules]  # fmt: skip
+    assert {row["after"] for row in rows} == {0.0}
+    assert max(row["before"] for row in rows if row["method"] == AFTER) > 0
+    plain, after = ({run.method: run for run in comparison.runs}[method] for method in (PLAIN, AFTER))
+    assert plain.scores != after.scores
+    assert plain.parameters == after.parameters
+    assert 'id="rules"' in (out / "report.html").read_text()
 
 
 def test_evidence_on_the_cards_is_in_the_graph_and_ends_at_the_answer(finished):
