@@ -62,7 +62,7 @@ def test_whatever_was_asked_for_is_measured():
     ("words", "said"),
     [
         (["rules", "--parts", "speed,exat"], "There is no part of rules called 'exat'. Did you mean 'exact'?"),
-        (["atlas", "--parts", "exact"], "--parts: atlas has none"),
+        (["survival", "--parts", "exact"], "--parts: survival has none"),
     ],
 )
 def test_a_wrong_part_is_one_sentence_and_exit_code_2(words, said, capsys):
