@@ -275,6 +275,12 @@ def test_facts_of_nodes_are_checked(kind, values, says):
         gf.collate([replace(contract.sample(0), node_facts={kind: {"is": values}})], contract.schema())
 
 
+@pytest.mark.parametrize("own", [None, torch.ones(2), [1, 2], 3.0])
+def test_facts_of_nodes_of_a_kind_are_a_mapping(own):
+    with pytest.raises(gf.InputError, match=f"Sample 's/0': facts of nodes of kind 'text' are a {type(own).__name__}"):
+        gf.collate([replace(contract.sample(0), node_facts={"text": own})], contract.schema())
+
+
 @pytest.mark.parametrize("value", [None, True, [1], torch.ones(())])
 def test_a_fact_is_a_number_or_a_word(value):
     with pytest.raises(gf.InputError, match="Sample 's/0': fact 'age' is"):

@@ -199,6 +199,19 @@ def test_a_sample_whose_nodes_are_hidden_is_as_one_without_candidates():
     scores = torch.randn(len(own.nodes["thing"]), dtype=torch.double)
     assert_close(head().loss(scores, hidden), head().loss(scores, gf.collate([own], PLAN)))
     assert head().answers(scores, hidden)[0].value is None
+    last = gf.collate([own, own.without("thing")], PLAN)
+    assert_close(head().loss(scores, last), head().loss(scores, gf.collate([own], PLAN)))
+    mixed = replace(last, targets=(own.target, None))  # of which an answer takes nothing
+    assert head().answers(scores, mixed) == head().answers(scores, last)
+
+
+def test_of_several_right_nodes_one_may_break_a_rule():
+    at = next(own for own in TAUGHT if len(allowed(own)) < len(own.nodes["thing"]))
+    wrong = next(k for k in range(len(at.nodes["thing"])) if k not in allowed(at))
+    both, bad = (replace(at, target=torch.tensor(own)) for own in ([wrong, allowed(at)[0]], [wrong]))
+    over = head().over
+    assert not over.of_right(gf.collate([both], PLAN), over.rules)[0, :4].any()
+    assert over.of_right(gf.collate([bad], PLAN), over.rules)[0].tolist() == breaks(at, wrong)
 
 
 def test_labels_that_break_a_rule_stop_training_and_rules_that_never_fire_are_told():

@@ -64,6 +64,8 @@ def test_exact_is_for_each_node_what_it_is_for_a_sample():
     found = each.measure(SCORES[known], taught)["f1"]
     for number, f1 in enumerate(nodes.measure(SCORES, BATCH)["f1"]):
         assert_close(f1, found[owner[known] == number].mean())
+    said = each.said(SCORES, rows)
+    assert_close(nodes.said(SCORES, BATCH), torch.stack([said[owner == i].sum() for i in range(len(SAMPLES))]))
     assert not nodes.broken(SCORES, BATCH)[1][:, :3].any()
     assert nodes.broken(SCORES, BATCH)[0][:, :3].any(0).all()
 
@@ -201,7 +203,11 @@ def test_hard_rules_that_join_nodes_are_kept_and_learned_by_exactly(kind):
     assert not ruled.broken(scores, batch)[1][:, :2].any()
     assert ruled.broken(scores, batch)[0][:, :2].any()
     assert ruled.measure(scores, batch)[head.metric].shape == (2,)
-    assert all(math.isfinite(value) for value in ruled.summary([scores], [batch]).values())
+    chosen, rules = ruled.chosen(scores, batch), ruled.over.answering.rules
+    signs = chosen.double() if one else 2 * chosen.double() - 1
+    assert_close(ruled.said(scores, batch), torch.stack([(signs * scores)[:3].sum(), (signs * scores)[3:].sum()]))
+    sure = rules.marginals(scores, ruled.over.among.facts(batch)).clamp(1e-12, 1 - 1e-12)
+    assert ruled.summary([scores], [batch]) == head.summary([sure.log() if one else sure.logit()], [batch])
 
 
 def test_known_labels_that_break_a_joining_rule_teach_nothing_where_they_are_joined_and_something_elsewhere():
@@ -226,6 +232,28 @@ def free(scores: torch.Tensor) -> torch.Tensor:
     """What the labels of 0 and 2 that no rule joins cost."""
     wrong = torch.tensor([[False, False], [False, False]])
     return torch.nn.functional.binary_cross_entropy_with_logits(scores[[0, 2], :2], wrong.double(), reduction="sum")
+
+
+def test_what_breaks_a_rule_is_left_out_of_the_log_loss_of_a_whole_set():
+    rules = gf.RuleSet.parse("hard on: forall x, y. meets(x, y) & flu(x) -> flu(y)", SIGNS)
+    good = gf.Sample("a", {"person": torch.zeros(2, 5)}, {CITES: torch.tensor([[0], [1]])}, target=[(), ("flu",)])
+    bad = replace(good, name="b", target=[("flu",), ()])
+    ruled, scores = Ruled.of(TAG, rules), torch.randn(4, 3, generator=torch.Generator().manual_seed(1)).double()
+    alone = ruled.summary([scores[:2]], [gf.collate([good], PLAN)])
+    assert ruled.summary([scores], [gf.collate([good, bad], PLAN)])["log_loss"] == pytest.approx(alone["log_loss"])
+
+
+def test_that_something_exists_is_held_against_labels_where_all_are_known():
+    rules = gf.RuleSet.parse("hard some: exists x. flu(x)", SIGNS)
+    partly = gf.Sample("a", {"person": torch.zeros(2, 5)}, target=[("cough",), None])
+    whole = replace(partly, name="b", target=[("cough",), ()])
+    over = Ruled.of(TAG, rules).over
+    assert over.of_right(gf.collate([partly, whole], PLAN), rules)[:, 0].tolist() == [False, True]
+
+
+def test_a_rule_of_ones_own_may_have_the_name_of_the_one_that_is_added():
+    rules = gf.RuleSet.parse('hard "one label": forall x, y. meets(x, y) & flu(x) -> flu(y)', SIGNS)
+    assert [rule.name for rule in Ruled.of(TOPIC, rules).over.answering.rules.rules] == ["one label", "one label*"]
 
 
 def test_of_several_right_labels_of_a_node_one_is():
