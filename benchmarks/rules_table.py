@@ -26,9 +26,11 @@ scores and gradients in the same run. Memory is the system's default, as a user'
 `freed memory kept` as `graphfuse` commands set it: large tensors, of which C-HMCNN's layer makes many, then cost no
 page faults.""",
     "learn": """\
-The same network, budget and seeds: with rules it is trained by cross entropy plus log Z and answers by MAP. Width,
+The same budget and seeds: with rules a network is trained by cross entropy plus log Z and answers by MAP. Width,
 dropout, rate and epochs are those that were best on validation without rules (of enron 16 of 24 settings were tried, of
-the grid at most 150 epochs, where more would still have added). **The rules of yeast and enron were mined from all
+the grid at most 150 epochs, where more would still have added); of yeast each network has its own best of the same four
+settings near that one, and the one without rules is trained at both (`set as with them`).
+**The rules of yeast and enron were mined from all
 rows, those of the test too**, so a part of any gain may be what the rules know of the test. `p of the gain` is a paired
 t-test over test rows, each the mean over seeds. Of the grid the rules speak of degrees alone: they do not forbid a
 cycle beside the path; which edges there are and where paths end is evidence.""",

@@ -18,7 +18,10 @@ from benchmarks.rules_sets import satisfied
 from benchmarks.rules_structured import GRID, SUSHI, grid_holds, grid_path, known, sushi_clauses
 
 SETTINGS = {
-    "yeast": dict.fromkeys((RAW, OURS), Setting(width=512, dropout=0.7, rate=3e-4, epochs=51, hidden=2)),
+    "yeast": {
+        RAW: Setting(width=512, dropout=0.7, rate=1e-3, epochs=25, hidden=2),
+        OURS: Setting(width=512, dropout=0.7, rate=1e-3, epochs=47, hidden=2),
+    },
     "enron": dict.fromkeys((RAW, OURS), Setting(width=128, dropout=0.2, rate=1e-3, epochs=47, hidden=1)),
     "sushi": dict.fromkeys((RAW, OURS), Setting(width=512, dropout=0.2, rate=1e-3, epochs=51, hidden=2)),
     "grid": dict.fromkeys((RAW, OURS), Setting(width=512, dropout=0.2, rate=1e-3, epochs=148, hidden=2)),
