@@ -93,6 +93,10 @@ class OverNodes:
         """What is answered, ``bool [N, L]``."""
         return self._said(self.answering, scores, batch)
 
+    def by_itself(self, scores: Tensor, batch: Batch) -> Tensor:
+        """What the head answers without rules, ``bool [N, L]``."""
+        return self._said(self.head, scores, batch)
+
     def of_right(self, batch: Batch, rules: RuleSet) -> Tensor:
         """Which rules, over the same labels, the targets of each sample break, ``bool [B, R]``.
 
@@ -130,7 +134,7 @@ class OverNodes:
         after = by_sample(self.chosen(scores, batch))
         if self.answering is self.head and before is None:
             return after, after
-        return by_sample(self._said(self.head, scores if before is None else before, batch)), after
+        return by_sample(self.by_itself(scores if before is None else before, batch)), after
 
     def _said(self, head: Choose | Tag | OneNode | EachRow | AllRows, scores: Tensor, batch: Batch) -> Tensor:
         if isinstance(head, OneNode | EachRow | AllRows):

@@ -6,11 +6,12 @@ from graphfuse.rules.diagram import Budget
 from graphfuse.rules.explain import Explanation
 from graphfuse.rules.expression import And, Count, Iff, Implies, Not, Or, at_least, at_most, exactly_one
 from graphfuse.rules.facts import Facts
+from graphfuse.rules.joint_told import JointExplanation
 from graphfuse.rules.rule import Rule, RuleWarning
 from graphfuse.rules.ruleset import RuleSet
 from graphfuse.rules.trivial import trivial
 from graphfuse.rules.weights import Refine, RuleWeights
 
-__all__ = ["And", "Budget", "Count", "Differ", "Exists", "Explanation", "Facts", "ForAll", "Iff", "Implies", "Label",
-           "Measured", "Not", "Or", "Refine", "Related", "Rule", "RuleSet", "RuleWarning", "RuleWeights", "at_least",
-           "at_most", "exactly_one", "max_constraint", "trivial"]  # fmt: skip
+__all__ = ["And", "Budget", "Count", "Differ", "Exists", "Explanation", "Facts", "ForAll", "Iff", "Implies",
+           "JointExplanation", "Label", "Measured", "Not", "Or", "Refine", "Related", "Rule", "RuleSet", "RuleWarning",
+           "RuleWeights", "at_least", "at_most", "exactly_one", "max_constraint", "trivial"]  # fmt: skip

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from graphfuse.rules.facts import Facts
 from graphfuse.rules.lifted import Ground, Lifted, groups_of
-from graphfuse.rules.ruleset import RuleSet
 from graphfuse.rules.truth import truth
+
+if TYPE_CHECKING:
+    from graphfuse.rules.ruleset import RuleSet
 
 
 def each_alone(rules: RuleSet, facts: Facts, rows: int, device: torch.device | None = None) -> Tensor:

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from graphfuse.core.errors import InputError
 from graphfuse.rules.expression import quoted
+from graphfuse.rules.joint import explain_rows
+from graphfuse.rules.joint_told import NEAREST, JointExplanation
 from graphfuse.rules.normal import Tree, labels_in, renumbered
+from graphfuse.rules.table import plain, table
 from graphfuse.rules.truth import truth
 
 if TYPE_CHECKING:
     from graphfuse.rules.facts import Facts
     from graphfuse.rules.ruleset import RuleSet
-
-NEAREST = 5
-"""How many rules that hold are shown, the nearest to being broken first."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,13 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON has it: an infinite margin or logit is the text ``"inf"`` or ``"-inf"``."""
-        found: dict[str, Any] = _plain(asdict(self))
+        found: dict[str, Any] = plain(asdict(self))
         return found
 
     def __str__(self) -> str:
         lines = [f"answer: {', '.join(map(quoted, self.answer)) or 'no label'}"]
         if self.flipped:
-            lines += [f"changed, at a cost of {self.cost:.4g} logits:", *_table([
+            lines += [f"changed, at a cost of {self.cost:.4g} logits:", *table([
                 ["label", "logit", "raw", "answer", "for"],
                 *([quoted(each.label), f"{each.logit:+.4g}", *(str(each.before).lower(), str(each.after).lower()),
                    ", ".join(map(quoted, each.because))] for each in self.flipped),
@@ -100,28 +100,36 @@ class Explanation:
         held = sorted((each for each in self.rules if not (each.broken_before or each.broken_after)), key=_nearness)
         if self.rules:
             shown = broken + held[:NEAREST]
-            lines += ["rules:", *_table([["name", "kind", "raw", "answer", "margin"], *map(_cells, shown)])]
+            lines += ["rules:", *table([["name", "kind", "raw", "answer", "margin"], *map(_cells, shown)])]
         more = len(held[NEAREST:])
         return "\n".join([*lines, *([f"  and {more:,} more that hold, further from being broken"] if more else [])])
 
 
 def explain(
+    rules: RuleSet, logits: Tensor, graph: Facts | None, names: Sequence[str] | None
+) -> Explanation | JointExplanation:
+    """As :meth:`graphfuse.rules.RuleSet.explain`."""
+    joining = rules._exact.joining
+    if names is not None or (logits.ndim == 2 and (joining is not None or len(logits) != 1)):
+        return explain_rows(rules, logits, graph, names)
+    if joining is not None:
+        raise InputError(f"{joining.name} joins rows; give the logits of all of them, [N, {len(rules.labels)}].")
+    return explain_row(rules, logits, graph)
+
+
+def explain_row(
     rules: RuleSet, logits: Tensor, graph: Facts | None, raw: Tensor | None = None, answer: Tensor | None = None
 ) -> Explanation:
-    """As :meth:`graphfuse.rules.RuleSet.explain`.
+    """Of one row, by rules that say something of each row by itself.
 
     Args:
         rules: The set.
-        logits: Of one row.
+        logits: ``[L]`` or ``[1, L]``.
         graph: What is observed of it.
         raw: What the scores say by themselves, ``bool [1, L]``; what is above 0 if left out.
         answer: What is answered, ``bool [1, L]``; ``rules.answer`` if left out.
     """
-    if logits.ndim == 2 and len(logits) != 1:
-        raise InputError(f"Logits are {list(logits.shape)}; one row is explained at a time, such as logits[0].")
     logits = logits.detach() if logits.ndim == 2 else logits.detach()[None]
-    if joining := rules._exact.joining:
-        raise InputError(f"{joining.name} joins rows, and one row is explained at a time; make it soft.")
     answer = rules.answer(logits, graph) if answer is None else answer
     given = rules._exact.beside(logits, graph, rules._exact.seen)  # [1, L], and with what is measured
     measured = given[:, len(rules.labels) :] > 0
@@ -164,16 +172,3 @@ def _cells(rule: RuleResult) -> list[str]:
 
 def _nearness(rule: RuleResult) -> float:
     return math.inf if rule.margin is None else rule.margin
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return str(value) if isinstance(value, float) and math.isinf(value) else value

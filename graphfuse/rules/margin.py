@@ -9,10 +9,11 @@ from heapq import nsmallest
 from time import monotonic
 
 import torch
+from torch import Tensor
 
 from graphfuse.rules.compiled import Compiled
 from graphfuse.rules.diagram import Budget, TooLargeError
-from graphfuse.rules.exact import impossible, odds
+from graphfuse.rules.exact import NEVER, odds
 from graphfuse.rules.normal import Tree, denied, labels_in
 
 LARGEST = Budget(20_000, 2.0)
@@ -49,6 +50,16 @@ class Margins:
 
     def _jointly(self, wanted: Tree, row: Sequence[float], until: float) -> float:
         """The least sum of ``|logit|`` to flip so that a tree is true."""
+        return float(self.least(wanted, torch.tensor([row], dtype=torch.double), until))
+
+    def least(self, wanted: Tree, logits: Tensor, until: float) -> Tensor:
+        """The least sum of ``|logit|`` to flip in each row so that a tree is true, ``[B, n] -> float64 [B]``.
+
+        Raises:
+            TooLargeError: It takes a diagram beyond :data:`LARGEST`, or one that is not there when the time is up.
+        """
+        if isinstance(wanted, bool):
+            return logits.new_full((len(logits),), 0.0 if wanted else math.inf, dtype=torch.double)
         if wanted not in self.built:
             if monotonic() > until:
                 raise TooLargeError
@@ -56,17 +67,22 @@ class Margins:
                 self.built[wanted] = Compiled.of([wanted], self.count, LARGEST)
             except TooLargeError:
                 self.built[wanted] = None
-        compiled, cost = self.built[wanted], 0.0
+        compiled = self.built[wanted]
         if compiled is None:
             raise TooLargeError
-        if isinstance(compiled, set):
-            return math.inf
-        logits = torch.tensor([row], dtype=torch.double)
-        with torch.no_grad():
-            for method in compiled.methods:
-                value = method.best(*odds(logits[:, list(method.labels)]))[1]
-                cost += math.inf if impossible(value) else -float(value)
-        return cost
+        return to_flip(compiled, logits)
+
+
+def to_flip(compiled: Compiled | set[int], logits: Tensor) -> Tensor:
+    """The least sum of ``|logit|`` to flip in each row so that all holds, ``[B, n] -> float64 [B]``."""
+    if isinstance(compiled, set):
+        return logits.new_full((len(logits),), math.inf, dtype=torch.double)
+    cost = logits.new_zeros(len(logits), dtype=torch.double)
+    with torch.no_grad():
+        for method in compiled.methods:
+            value = method.best(*odds(logits[:, list(method.labels)]))[1]
+            cost += torch.where(value < NEVER / 2, math.inf, -value)
+    return cost
 
 
 def _change(tree: Tree, row: Sequence[float], jointly: Callable[[Tree], float]) -> tuple[bool, float]:

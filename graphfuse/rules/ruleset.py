@@ -21,6 +21,7 @@ from graphfuse.rules.diagram import Budget
 from graphfuse.rules.explain import Explanation, explain
 from graphfuse.rules.facts import Facts
 from graphfuse.rules.forms import FORMS, subsumed, text_of
+from graphfuse.rules.joint_told import JointExplanation
 from graphfuse.rules.language import parse
 from graphfuse.rules.lifted import Ground, Lifted, check_answers, check_logits
 from graphfuse.rules.margin import Margins
@@ -282,16 +283,16 @@ class RuleSet:
         return {rule.name: sum(map(len, self._ground(lifted, like, graph)))
                 for rule, lifted in zip(self.rules, self._lifted)}  # fmt: skip
 
-    def explain(self, logits: Tensor, graph: Facts | None = None) -> Explanation:
-        """What :meth:`answer` changes in the raw scores of one sample, for which rules and at what cost, and how near
-        each rule, hard or soft, is to being broken or to holding. Rules that join rows are left out.
+    def explain(
+        self, logits: Tensor, graph: Facts | None = None, names: Sequence[str] | None = None
+    ) -> Explanation | JointExplanation:
+        """What :meth:`answer` changes in raw scores, for which rules and at what cost, and how near each rule, hard or
+        soft, is to being broken or to holding. Of one row alone, rules that join rows are left out.
 
-        Shape: ``logits [L]`` or ``[1, L]``.
-
-        Raises:
-            InputError: As :meth:`answer`, there are several rows, or a hard rule joins rows.
+        Shape: ``logits [L]`` or ``[1, L] -> Explanation``; ``[N, L]``, with ``names`` of the rows, or where hard rules
+        join rows ``-> JointExplanation``. Raises ``InputError`` as :meth:`answer`, and where names are not one a row.
         """
-        return explain(self, logits, graph)
+        return explain(self, logits, graph, names)
 
     def allowed(self) -> int:
         """How many assignments of the labels satisfy every hard rule.

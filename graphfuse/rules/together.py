@@ -194,7 +194,7 @@ def _trees(rule: Lifted, grounds: Sequence[Ground], facts: Facts, like: Tensor) 
                 raise ImpossibleError(
                     f"{rule.name}: cannot hold for the facts of {named_rows(ground.rows[:, 0])}.", row
                 )
-            yield from _spelt(ground, like.shape[1])
+            yield from spelt(ground, like.shape[1])
         return
     group, parts = groups_of(facts, like), rule.apart(grounds, facts, like)
     there = {int(group[own[0].rows[0, 0]]) for own in parts if own}
@@ -202,10 +202,10 @@ def _trees(rule: Lifted, grounds: Sequence[Ground], facts: Facts, like: Tensor) 
         row = int((group == lacking).int().argmax())
         raise ImpossibleError(f"{rule.name}: can never hold, as nothing is there that it could be true of.", row)
     for own in filter(None, parts):
-        yield junction("or", [tree for ground in own for tree in _spelt(ground, like.shape[1])])
+        yield junction("or", [tree for ground in own for tree in spelt(ground, like.shape[1])])
 
 
-def _spelt(ground: Ground, labels: int) -> Iterator[Tree]:
+def spelt(ground: Ground, labels: int) -> Iterator[Tree]:
     """What each grounding says."""
     if isinstance(ground.tree, bool):
         yield ground.tree

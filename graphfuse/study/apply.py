@@ -14,7 +14,7 @@ from graphfuse.core.files import read_json
 from graphfuse.encoders import Encoder, Table
 from graphfuse.model import FusionModel, Ruled
 from graphfuse.model.explained import explained
-from graphfuse.rules import Explanation
+from graphfuse.rules import Explanation, JointExplanation
 from graphfuse.study.answers import write_answers, writer_of
 from graphfuse.study.measured import labelled, measured
 from graphfuse.tables.data import load_rows
@@ -51,7 +51,7 @@ def predict(folder: str | Path, table: str | Path, out: Path) -> list[Answer]:
     return answers
 
 
-def explain(folder: str | Path, table: str | Path, name: str) -> tuple[Explanation, str]:
+def explain(folder: str | Path, table: str | Path, name: str) -> tuple[Explanation | JointExplanation, str]:
     """What the rules of a run make of its scores for one row of a table, and how the run uses them (its ``rule_mode``).
 
     Args:
