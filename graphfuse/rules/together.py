@@ -66,8 +66,9 @@ class Together:
         trees, whose = list[Tree](), list[Lifted]()
         for rule, grounds in zip(rules, found):
             for tree in _trees(rule, grounds, facts, like):
-                trees.append(tree)
-                whose.append(rule)
+                if tree is not True:
+                    trees.append(tree)
+                    whose.append(rule)
         alike = dict[tuple[Tree, ...], list[list[int]]]()
         by = dict[tuple[Tree, ...], list[Lifted]]()
         for cells, own in _components(trees):

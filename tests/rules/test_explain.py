@@ -136,8 +136,6 @@ def test_a_row_may_stand_alone_or_in_a_batch_of_one_and_want_a_gradient(dtype):
 
 
 @pytest.mark.parametrize(("logits", "said"), [
-    (torch.zeros(2, 7), r"^Logits are \[2, 7\]; one row is explained at a time, such as logits\[0\]\.$"),
-    (torch.zeros(0, 7), r"^Logits are \[0, 7\]; one row"),
     (torch.zeros(6), r"^Logits are \[1, 6\]; expected \[B, 7\]"),
     (torch.zeros(1, 1, 7), r"^Logits are "),
     (torch.tensor(0.0), r"^Logits are "),

@@ -71,6 +71,14 @@ def of_group(weight: torch.Tensor, good: torch.Tensor, group: int) -> torch.Tens
     return weight[good & rest].logsumexp(0) - weight[rest].logsumexp(0)
 
 
+def test_that_something_exists_may_be_true_whatever_the_labels_are():
+    with warnings.catch_warnings(action="ignore"):
+        rules = RuleSet.parse("hard any: exists x. a(x) | ~a(x)\nhard some: exists x. a(x)", ["a"])
+    logits = torch.tensor([[-3.0], [-1.0]])
+    assert rules.answer(logits)[:, 0].tolist() == [False, True]
+    assert_close(rules.log_partition(logits).sum(), (1 - (-logits).sigmoid().prod()).log())
+
+
 CHAIN = Facts({"cites": torch.tensor([[0, 1, 2], [1, 2, 3]])})
 
 
