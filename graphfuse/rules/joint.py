@@ -138,19 +138,19 @@ def _undone(
             where.append(ground.rows[:, at])
             before.append(true[at])
             after.append(truth(ground.tree, undone.t()))
-    if not which:
-        return
-    flips, rows, was, holds = torch.cat(which), torch.cat(where, 1), torch.cat(before), torch.cat(after)
     if rule.every:
-        for flip in flips[~holds].unique().tolist():
-            yield flip, rows[:, ~holds & (flips == flip)]
+        if which:
+            flips, rows, false = torch.cat(which), torch.cat(where, 1), ~torch.cat(after)
+            for flip in flips[false].unique().tolist():
+                yield flip, rows[:, false & (flips == flip)]
         return
-    change = torch.zeros(len(differs), dtype=torch.long).index_add_(0, flips, holds.long() - was.long())
-    of = torch.zeros(len(differs), dtype=torch.long)
-    of[flips] = group[rows[0]]
-    for flip in flips.unique().tolist():
+    change, of = (torch.zeros(len(differs), dtype=torch.long) for _ in range(2))
+    for flips, rows, was, holds in zip(which, where, before, after):
+        change.index_add_(0, flips, holds.long() - was.long())
+        of[flips] = group[rows[0]]
+    for flip in differs.nonzero()[:, 0].tolist():  # one that meets no grounding leaves it as it is, which is true
         if total[of[flip]] + change[flip] == 0:
-            yield flip, rows[:0, :1]
+            yield flip, torch.zeros(0, 1, dtype=torch.long)
 
 
 def _told(rows: Tensor, called: Sequence[str], every: bool) -> Groundings:

@@ -12,8 +12,8 @@ from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.core.files import read_json
 from graphfuse.encoders import Encoder, Table
+from graphfuse.explain import under_rules
 from graphfuse.model import FusionModel, Ruled
-from graphfuse.model.explained import explained
 from graphfuse.rules import Explanation, JointExplanation
 from graphfuse.study.answers import write_answers, writer_of
 from graphfuse.study.measured import labelled, measured
@@ -73,11 +73,8 @@ def explain(folder: str | Path, table: str | Path, name: str) -> tuple[Explanati
     named = {row.name: row for row in rows}
     if name not in named:
         raise InputError(f"{table}: no row is called {name!r}.{did_you_mean(name, named)}")
-    sample = samples_of([named[name]], nodes, encoders, Path(table).parent, asked=facts)
-    batch = model.collate(sample)
-    with model.answering():
-        scores = model(batch.to(model.device)).scores[0]
-    return explained(model.head, scores.cpu(), batch), model.head.mode
+    (sample,) = samples_of([named[name]], nodes, encoders, Path(table).parent, asked=facts)
+    return under_rules(model, sample), model.head.mode
 
 
 def evaluate(folder: str | Path, table: str | Path, split: str | None = None) -> tuple[dict[str, float], int, str]:
