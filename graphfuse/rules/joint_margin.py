@@ -100,13 +100,18 @@ class JointMargins:
         root, parts = parted(said), dict[int, list[int]]()
         for place, cells in enumerate(said):
             parts.setdefault(root[cells[0]], []).append(place)
+        alike = dict[tuple[Tree, tuple[int, ...], tuple[int, ...]], list[Sequence[int]]]()
         for places in parts.values():
             if not all(true[place] for place in places):  # else nothing has to change there
                 cells = sorted({cell for place in places for cell in labels_in(trees[place])})
                 number = {cell + 1: at for at, cell in enumerate(cells, 1)}
                 wanted = joined("and", (renumbered(trees[place], number) for place in places))
-                columns = [(row, torch.tensor([row]), column) for row, column in (divmod(c, labels) for c in cells)]
-                cost += float(self.together.least(*self._beside(wanted, columns), self.until))
+                rows, columns = zip(*(divmod(cell, labels) for cell in cells))
+                first = {row: at for at, row in reversed(list(enumerate(rows)))}
+                alike.setdefault((wanted, tuple(first[row] for row in rows), columns), []).append(rows)
+        for (wanted, same, columns), each in alike.items():
+            said_of = zip(same, torch.tensor(each).unbind(1), columns)
+            cost += float(self.together.least(*self._beside(wanted, list(said_of)), self.until).sum())
         return cost
 
     def _beside(self, wanted: Tree, columns: Sequence[tuple[int, Tensor, int]]) -> tuple[Tree, Tensor]:

@@ -154,9 +154,9 @@ class JointExplanation:
     def _because(self, flip: JointFlip) -> Iterator[str]:
         variables = {rule.name: rule.variables for rule in self.rules}
         for name, found in flip.because.items():
-            own = (_grounding(variables[name], rows) for rows in found.first[:1])
-            yield quoted(name) + "".join(f" ({one})" for one in own if one != cut(flip.row)) + (
-                f" and {found.count - 1:,} more" if found.count > 1 else "")  # fmt: skip
+            own = [_grounding(variables[name], rows) for rows in found.first[:1] if rows != (flip.row,)]
+            more = f" and {found.count - 1:,} more" if found.count > 1 else ""
+            yield quoted(name) + "".join(f" ({one})" for one in own) + more
 
     def _broken(self, what: str, rules: Sequence[JointRule]) -> Iterator[str]:
         """The groundings that are broken by the raw scores, or by the answer, rule by rule."""

@@ -5,6 +5,7 @@ import json
 import math
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -212,6 +213,24 @@ def test_a_chain_by_hand():
         "  row 3  -    a",
         "other rows: 3",
     ]
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
+
+
+def test_the_page_shows_what_is_told():
+    text = """
+    hard inside: forall x, y. inside(x, y) & lesion(x) -> lesion(y)
+    hard normal: forall x. lesion(x) -> ~normal(x)
+    soft near: forall x, y. touches(x, y) & lesion(x) -> lesion(y)
+"""
+    rules = RuleSet.parse(text, ["lesion", "normal"])
+    regions = ["upper lobe", "left lung", "chest", "heart", "right lung"]
+    inside, touches = torch.tensor([[0, 1, 3, 4], [1, 2, 2, 2]]), torch.tensor([[0, 1], [3, 3]])
+    logits = torch.tensor([[2.1, -0.4], [-0.6, 0.9], [-0.3, -1.2], [-1.5, 2.0], [-2.0, 1.4]])
+    page = PAGE.read_text("utf-8")
+    assert text in page
+    assert f"```\n{rules.explain(logits, Facts({'inside': inside, 'touches': touches}), regions)}\n```\n" in page
 
 
 def test_of_many_the_first_are_listed_and_the_others_counted():
