@@ -21,7 +21,7 @@ LABELS = TABLE + " Its rows say which labels are true, by a column of 0 and 1 fo
 FORM = "text (the language), dimacs (clauses), heads (weight head :- body) or hierarchy (child,parent)."
 NAMES = "The labels in their order: a file with one a line, or a list with commas between."
 COLUMN = "The one column of --labels that has the names of labels."
-SAMPLE = "The row's id, or 'row 8' by its line where the table has no ids."
+SAMPLE = "The row's id, or 'row 8' by its line where the table has no ids; of the demo, the name of a question."
 MODES = {
     "loss": "rules were a loss in training (rule_mode loss): the model itself answers as the raw scores say",
     "refine": "raw are scores that rules have pushed (rule_mode refine): the model itself answers as they say",
@@ -91,24 +91,37 @@ def check(
 @rules.command("explain")
 def explain(
     run: Annotated[Path, typer.Argument(help=RUN)],
-    table: Annotated[Path, typer.Argument(help=TABLE + " It needs no target column.")],
     sample: Annotated[str, typer.Option(help=SAMPLE)],
+    table: Annotated[Path | None, typer.Argument(help=TABLE + " It needs no target column. None for the demo.")] = None,
     json: Json = False,
 ) -> None:
-    """Say what the rules of a run change in its raw scores for one row of a table.
+    """Say what the rules of a run change in its raw scores for one row of a table, or one question of the demo.
 
     Names the labels that are changed with their raw logits and the rules that ask for it, what that costs, and each
     rule's margin: the least sum of logits to flip until the raw scores break it, negative where they do.
     """
-    from graphfuse import study
+    from graphfuse.core.errors import InputError
 
-    found, mode = study.explain(run, table, sample)
+    question = ""
+    if table is not None:
+        from graphfuse import study
+
+        found, mode = study.explain(run, table, sample)
+    else:
+        from graphfuse.demo import explained
+
+        if not explained.is_of_demo(run):
+            raise InputError(f"{run}: say of which table the row is, RUN TABLE --sample NAME; only of a model of the "
+                             "demo, as OUT/atlas-0/METHOD/seed-0, the samples are known.")  # fmt: skip
+        found, mode, question = explained.explain(run, sample)
     if json:
         import json as writer
 
-        print(writer.dumps({"sample": sample, "mode": mode, **found.to_dict()}, ensure_ascii=False, indent=2))
+        asked = {"question": question} if question else {}
+        told = {"sample": sample, **asked, "mode": mode, **found.to_dict()}
+        print(writer.dumps(told, ensure_ascii=False, indent=2))
         return
-    print(found)
+    print(*filter(None, [question]), found, sep="\n")
     if mode in MODES:
         print(f"note: {MODES[mode]}")
 

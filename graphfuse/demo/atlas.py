@@ -195,6 +195,7 @@ def _case(reading: Reading, table: Tensor, facts: Facts, kg: KnowledgeGraph, rea
     known: NodeFacts = {"entity": {
         "is": [facts.types[name] for name in sub.entities],
         "named": ["yes" if name in named else None for name in sub.entities],
+        "name": list(sub.entities),
     }}  # fmt: skip
     sample = Sample(question.name, {**said, **seen, "entity": entity}, links, {}, weights, target, facts_of(reading),
                     known)  # fmt: skip

@@ -22,6 +22,7 @@ from graphfuse.demo.pictures import read_picture
 from graphfuse.demo.questions import Question, split_countries
 from graphfuse.demo.run import LEVEL, hidden_scores, model_folder, run_seed
 from graphfuse.demo.story import (
+    SIZE,
     answers_of,
     cards,
     checked_evidence,
@@ -191,6 +192,7 @@ def _made(size: str, language: str, comparison: Comparison, evident: Sequence[fl
     options += [f"--seeds {len(wanted)}"] * (len(wanted) > 1)
     return {
         "Command": " ".join(["graphfuse demo", *options]),
+        SIZE: size,
         "Seeds": ", ".join(map(str, wanted)),
         "Budget of every method": f"{EPOCHS[size]} epochs, {BUDGET['batch_size']} questions a step, width {DIM}, "
         f"dropout {DROPOUT}, 3 layers (" + ", ".join(f"{name} {n}" for name, n in LAYERS.items()) + "), "

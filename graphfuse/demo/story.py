@@ -30,6 +30,8 @@ LEAD = (
     "regions and a part of the knowledge graph. An answer counts as right if it is one of the right entities. "
     "Training neither asks about a country called unseen nor shows or names it; the graph's facts about it are there."
 )
+SIZE = "Size"
+"""What the page calls the size of the demo, by which its questions are drawn again."""
 CARDS = 12
 PICKED = "Answers of the best graph fusion without rules, first seed, on unseen countries; a quarter is picked wrong."
 

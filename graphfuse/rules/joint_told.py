@@ -116,11 +116,14 @@ class JointExplanation:
     def __str__(self) -> str:
         lines = [self._said(), *self._changes()]
         broken = [each for each in self.rules if each.before.count or each.after.count]
-        held = sorted((each for each in self.rules if each not in broken), key=_nearness)
-        if self.rules:
+        held = sorted((each for each in self.rules if each not in broken and each.groundings), key=_nearness)
+        shown = broken + held[:NEAREST]  # of those that say something
+        if shown:
             names = ["name", "kind", "groundings", "raw", "answer", "margin"]
-            lines += ["rules:", *table([names, *map(_cells, broken + held[:NEAREST])])]
-        if more := len(held[NEAREST:]):
+            lines += ["rules:", *table([names, *map(_cells, shown)])]
+        elif self.rules:
+            lines.append("rules: none of them says anything here")
+        if shown and (more := len(self.rules) - len(shown)):
             lines.append(f"  and {more:,} more that hold, further from being broken")
         for what in ("raw scores", "answer"):
             lines += self._broken(what, broken)

@@ -1,5 +1,6 @@
 """The demo from end to end on a tiny draw: what it writes, that it takes up finished runs, how it answers."""
 
+import copy
 import json
 
 import numpy as np
@@ -9,16 +10,18 @@ from PIL import Image
 pytest.importorskip("countryinfo", reason="needs the extra demo")
 pytest.importorskip("resvg_py", reason="needs the extra demo")
 
+from graphfuse.cli import run
 from graphfuse.core.errors import InputError
-from graphfuse.demo import show
+from graphfuse.demo import asks, show
 from graphfuse.demo.atlas import knowledge
-from graphfuse.demo.build import COPIES, read_with
+from graphfuse.demo.build import COPIES, build, read_with
 from graphfuse.demo.facts import read_facts
 from graphfuse.demo.methods import AFTER, EXACT, FULL, GROUPS, METHODS, PLAIN, RULES
 from graphfuse.demo.pictures import degrade, draw_flag
 from graphfuse.demo.questions import split_countries
 from graphfuse.demo.run import LEVEL, model_folder
 from graphfuse.model import FusionModel
+from graphfuse.model import plain as plain_head
 from graphfuse.report import Story
 from graphfuse.rules import RuleSet
 
@@ -101,6 +104,43 @@ def test_a_question_of_ones_own_is_answered_with_a_picture(finished, tmp_path):
         show.answered("What is the capital of Atlantis?", "", "", facts, kg, readers, model)
     with pytest.raises(InputError, match="'map'"):
         show.answered("What is it?", str(tmp_path / "flag.png"), "map", facts, kg, readers, model)
+
+
+def test_what_rules_change_in_an_answer_is_explained_with_the_entities_by_name(finished, capsys):
+    out, _ = finished
+    folder = model_folder(out, 0, EXACT)
+    model, atlas = FusionModel.from_pretrained(folder), build(0, "tiny", "en", LEVEL, model_folder(out, 0, asks.FOLDER))
+    answers = model.predict(atlas.samples("test"))
+    plain = replace_head(model).predict(atlas.samples("test"))
+    place = next(at for at, (said, raw) in enumerate(zip(answers, plain)) if raw.value != said.value is not None)
+    case = atlas.cases["test"][place]
+    assert run(["rules", "explain", str(folder), "--sample", case.question.name, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["question"], found["mode"]) == (case.question.text, "exact")
+    says = {(flip["row"], flip["after"]) for flip in found["flipped"]}
+    entities = case.sub.entities
+    assert says == {(entities[plain[place].value], False), (entities[answers[place].value], True)}
+    assert all(flip["because"] for flip in found["flipped"])
+    assert found["others"] + len(found["rows"]) == len(entities)
+    assert run(["rules", "explain", str(folder), "--sample", case.question.name]) == 0
+    assert capsys.readouterr().out.startswith(f"{case.question.text}\nchanged, at a cost of ")
+    for words, said in (
+        (["--sample", "test/x"], "no question of seed 0 is called 'test/x'"),
+        (["--sample", case.question.name, str(out)], "was not trained on a table by `graphfuse train`"),
+    ):
+        assert run(["rules", "explain", str(folder), *words]) == 2
+        assert said in capsys.readouterr().err
+    assert run(["rules", "explain", str(model_folder(out, 0, PLAIN)), "--sample", case.question.name]) == 2
+    assert "this model was trained without rules" in capsys.readouterr().err
+    assert run(["rules", "explain", str(out), "--sample", case.question.name]) == 2
+    assert "say of which table the row is" in capsys.readouterr().err
+
+
+def replace_head(model: FusionModel) -> FusionModel:
+    """The same model that answers without its rules."""
+    other = copy.copy(model)
+    other.head = plain_head(model.head)
+    return other
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path):
