@@ -81,7 +81,7 @@ class JointMargins:
         """The least cost at which what is wanted is true of one of some groundings."""
         rows, least = ground.rows[list(ground.of)], math.inf  # [S, G]
         for alike, own in _patterns(rows, self.single):
-            for part in own.split(max(1, AT_ONCE // (2 * len(rows) + 1))):
+            for part in own.split(max(1, AT_ONCE // max(2 * len(rows), self.logits.shape[1], 1))):
                 columns = [(at, rows[place, part], column)
                            for place, (at, column) in enumerate(zip(alike, ground.columns))]  # fmt: skip
                 least = min(least, float(self.kept.least(*self._beside(wanted, columns), self.until).min()))
