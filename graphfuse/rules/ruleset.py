@@ -286,12 +286,11 @@ class RuleSet:
     def explain(
         self, logits: Tensor, graph: Facts | None = None, names: Sequence[str] | None = None
     ) -> Explanation | JointExplanation:
-        """What :meth:`answer` changes in raw scores, for which rules and at what cost, and how near each rule, hard or
-        soft, is to being broken or to holding. Of one row alone, rules that join rows are left out.
+        """What :meth:`answer` changes in raw scores, for which rules and at what cost, and how near each rule is to
+        being broken or to holding. Of one row alone, rules that join rows are left out.
 
-        Shape: ``logits [L]`` or ``[1, L] -> Explanation``; ``[N, L]``, with ``names`` of the rows, or where hard rules
-        join rows ``-> JointExplanation``. Raises ``InputError`` as :meth:`answer`, and where names are not one a row.
-        """
+        Shape: ``[L]`` or ``[1, L] -> Explanation``; ``[N, L]``, with ``names`` of the rows, or where hard rules join
+        rows ``-> JointExplanation``. Raises ``InputError`` as :meth:`answer`, and where names are not one a row."""
         return explain(self, logits, graph, names)
 
     def allowed(self) -> int:
