@@ -23,6 +23,7 @@ from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.fusion import FUSIONS
 from graphfuse.fusion.stack import as_fusion
+from graphfuse.heads.temperature import tempered
 from graphfuse.model.ruled import Ruled
 from graphfuse.rules import Refine, RuleSet
 
@@ -141,11 +142,12 @@ class FusionModel(nn.Module):
         fused = self.fusion(graph)
         scores = self.readout(fused)
         if self.refine is None:
-            return Output(scores / self.temperature, fused), graph
+            return Output(tempered(self.head, scores, batch, self.temperature), fused), graph
         if scores.isnan().any():  # which fit tells better than rules could
             return Output(scores, fused, scores), graph
         refined = self.head.refined(self.refine, scores, batch)
-        return Output(refined / self.temperature, fused, scores / self.temperature), graph
+        sure, before = (tempered(self.head, x, batch, self.temperature) for x in (refined, scores))
+        return Output(sure, fused, before), graph
 
     def collate(self, samples: Sequence[Sample], max_edges: int | None = None) -> Batch:
         """A batch of this model's schema; names the sample where one does not fit it."""
