@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -66,6 +67,19 @@ class MultiTask:
         own = {f"{name}: {metric}": best for name, part in self.parts.items() for metric, best in part.metrics.items()}
         alike = all(part.metrics[part.metric] == "max" for part in self.parts.values())
         return {MEAN: "max", **own} if alike else own
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The labels of each part that has any, as rules call them; one that several parts have is ``part.label``."""
+        own = {name: part.labels for name, part in self.parts.items() if not isinstance(part, Regress)}
+        many = Counter(label for labels in own.values() for label in labels)
+        return {name: tuple(f"{name}.{label}" if many[label] > 1 else str(label) for label in labels)
+                for name, labels in own.items()}  # fmt: skip
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those of all parts, one part after the other, as rules call them."""
+        return tuple(label for labels in self.groups.values() for label in labels)
 
     @property
     def features(self) -> Tensor | None:

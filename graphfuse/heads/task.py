@@ -21,7 +21,9 @@ from graphfuse.heads.multilabel import MultiLabel
 from graphfuse.heads.regress import Regress
 from graphfuse.heads.tag import Tag
 
-Task = Classify | MultiLabel | Regress | Choose | Tag
+Labelling = Classify | MultiLabel | Choose | Tag
+"""Heads that have labels."""
+Task = Labelling | Regress
 TASKS = {"classify": Classify, "multilabel": MultiLabel, "regress": Regress, "choose": Choose, "tag": Tag}
 
 

@@ -17,7 +17,7 @@ from graphfuse.rules.diagram import Budget, TooLargeError, parted
 from graphfuse.rules.exact import NEVER, impossible, odds, weights
 from graphfuse.rules.facts import Facts
 from graphfuse.rules.lifted import Ground, Lifted, groups_of, named_rows
-from graphfuse.rules.normal import Tree, labels_in, renumbered
+from graphfuse.rules.normal import Tree, counted, labels_in, renumbered
 from graphfuse.rules.normal import joined as junction
 
 MOST = 200_000
@@ -66,8 +66,9 @@ class Together:
         trees, whose = list[Tree](), list[Lifted]()
         for rule, grounds in zip(rules, found):
             for tree in _trees(rule, grounds, facts, like):
-                trees.append(tree)
-                whose.append(rule)
+                if tree is not True:
+                    trees.append(tree)
+                    whose.append(rule)
         alike = dict[tuple[Tree, ...], list[list[int]]]()
         by = dict[tuple[Tree, ...], list[Lifted]]()
         for cells, own in _components(trees):
@@ -197,6 +198,10 @@ def _trees(rule: Lifted, grounds: Sequence[Ground], facts: Facts, like: Tensor) 
             yield from _spelt(ground, like.shape[1])
         return
     group, parts = groups_of(facts, like), rule.apart(grounds, facts, like)
+    if rule.once:
+        for own in filter(None, parts):
+            yield counted(tuple(tree for ground in own for tree in _spelt(ground, like.shape[1])), 1, 1)
+        return
     there = {int(group[own[0].rows[0, 0]]) for own in parts if own}
     for lacking in sorted(set(group.tolist()) - there):
         row = int((group == lacking).int().argmax())

@@ -16,7 +16,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.loader import USUAL, Limits
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.model import FusionModel, Ruled
-from graphfuse.model.over_nodes import OverNodes
+from graphfuse.model.over_samples import OverSamples
 from graphfuse.model.ruled import BROKEN, BROKEN_BEFORE
 
 AT_ONCE = 16_384  # samples
@@ -95,7 +95,7 @@ class Measured:
         """Scores, whose they are, and those before; where a sample is a row, many batches at once, as looking at a rule
         costs much the same for few rows."""
         pairs = [(scores, batch, earlier) for (scores, batch), earlier in zip_longest(self.scored, self.before)]
-        if isinstance(self.head.over, OverNodes):
+        if not isinstance(self.head.over, OverSamples):
             yield from pairs
             return
         every = torch.cat([scores for scores, _, _ in pairs]).split(AT_ONCE)
