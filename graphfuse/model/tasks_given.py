@@ -35,9 +35,10 @@ class TasksGiven:
     there are, is true.
 
     Each of them learns the probability of what is known of it given the rules, whatever is known of other parts, so
-    that the loss is that of ``MultiTask`` where no rule joins its parts, weights and all, and no part drowns in one
-    that has more labels. A sum of such logarithms is a composite likelihood. What breaks a rule by itself teaches
-    nothing where it does. Confidence, and metrics of a whole set, are of marginals.
+    that weights of parts keep their meaning: a sum of such logarithms is a composite likelihood. Each number known, a
+    row's one label or each of its several, counts alike, of whichever part it is: were each part a mean of its own, the
+    one label of a sample would outweigh, by what rules hand on, those that its many nodes have of themselves. What
+    breaks a rule by itself teaches nothing where it does. Confidence, and metrics of a whole set, are of marginals.
 
     Source: Varin, Reid and Firth 2011, "An overview of composite likelihood methods", section 2.
 
@@ -71,12 +72,13 @@ class TasksGiven:
             return cls(universe.head, universe, replace(guarded, rules=(*guarded.rules, *ones)), joined)
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
-        """The weighted sum of the parts' losses, given the rules."""
-        total, weights = 0 * scores.sum(), self.head.weights or {}
+        """Minus the log probability of what is known given the rules, a mean over the numbers that are known, of the
+        parts that rules join; and the losses of the others; weighted."""
+        weights, joined = self.head.weights or {}, self._lost(scores, batch)
+        total, many = 0 * scores.sum(), sum(self._counted(name, bad, batch) for name, (_, bad) in joined.items())
         for name, own in self.head.known(scores, batch).items():
-            if name in self.joined:
-                lost, bad = self._lost(name, scores, batch)
-                value = lost.sum().to(total) / max(self._counted(name, bad, batch), 1)
+            if name in joined:
+                value = joined[name][0].sum().to(total) / max(many, 1)
             elif own.who.any():
                 value = self.head.parts[name].loss(own.scores, own.batch)
             else:
@@ -87,11 +89,11 @@ class TasksGiven:
     def log_loss(self, scores: Tensor, batch: Batch) -> Tensor:
         """Those of the parts, end to end; given the rules that of a sample with all its rows."""
         found, owner = [scores[:0]], self.universe.laid(batch).owner.to(scores.device)
+        joined = self._lost(scores, batch)
         for name, own in self.head.known(scores, batch).items():
             part = self.head.parts[name]
-            if name in self.joined:
-                each = segment(self._lost(name, scores, batch)[0], owner, len(batch))
-                found.append(each[own.who].to(scores))
+            if name in joined:
+                found.append(segment(joined[name][0], owner, len(batch))[own.who].to(scores))
             elif own.who.any() and not isinstance(part, Regress):
                 found.append(part.log_loss(own.scores, own.batch))
         return torch.cat(found)
@@ -154,15 +156,17 @@ class TasksGiven:
     def _marginals(self, scores: Tensor, batch: Batch) -> Tensor:
         return self._ask(lambda rules, own: rules.marginals(own, learns=False), scores.double(), batch)
 
-    def _lost(self, name: str, scores: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Of a part, minus the log probability of what is known at the first row of what is joined, ``float64 [U]``;
-        and which of its rows have what breaks a rule, ``bool [n]``."""
-        known = self._told(name, batch).to(scores.device)
+    def _lost(self, scores: Tensor, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
+        """Of each part that rules join, minus the log probability of what is known of it at the first row of what is
+        joined, ``float64 [U]``; and which of its rows have what breaks a rule, ``bool [n]``."""
+        known = torch.stack([self._told(name, batch) for name in self.joined]).to(scores.device)  # [K, U, L]
         lost, bad = self._ask(lambda rules, own: rules.lost(own, known), scores, batch)
-        return lost, self.universe.of_part(bad[:, None].expand(known.shape), name, batch)[:, 0].cpu()
+        rows = [self.universe.of_part(own[:, None].expand(known[0].shape), name, batch)[:, 0].cpu()
+                for name, own in zip(self.joined, bad)]  # fmt: skip
+        return dict(zip(self.joined, zip(lost, rows)))
 
     def _counted(self, name: str, bad: Tensor, batch: Batch) -> int:
-        """Over how many numbers a part's loss is a mean: of rows, labels of several, or samples with a node."""
+        """How many numbers of a part are known and can teach: of rows, labels of several, or samples with a node."""
         known = self.universe.of_part(self._told(name, batch), name, batch) != 0
         rows = known.any(1) & ~bad
         if isinstance(self.universe.parts[name], Choose):
@@ -181,8 +185,8 @@ class TasksGiven:
     def _without_broken(self, scores: Tensor, batch: Batch) -> Batch:
         """A batch in which what breaks a rule is not known."""
         targets = [dict[str, Any](target or {}) for target in batch.targets or (None,) * len(batch)]
-        for name in self.joined:
-            bad, owner = self._lost(name, scores, batch)[1], self._owner(name, batch)
+        for name, (_, bad) in self._lost(scores, batch).items():
+            owner = self._owner(name, batch)
             for place in owner[bad].unique().tolist():
                 wrong, own = bad[owner == place].tolist(), targets[place][name]
                 of_rows = isinstance(self.head.parts[name], Tag)

@@ -17,7 +17,7 @@ def known_loss(rules: RuleSet, logits: Tensor, known: Tensor, graph: Facts | Non
     along, that component counts nothing.
 
     Shape: ``logits [B, L], known [B, L] -> float64 [B], bool [B]``: each component at its first row, and which rows are
-    of one that counts nothing.
+    of one that counts nothing. Of several things known, each by itself, ``known [K, B, L] -> [K, B], [K, B]``.
 
     Args:
         rules: Of which the hard ones count.

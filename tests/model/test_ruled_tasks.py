@@ -190,9 +190,9 @@ def test_each_hard_rule_is_broken_without_rules_and_none_with_them():
 def test_each_part_learns_the_probability_of_what_is_known_of_it_given_the_rules():
     head, x = Ruled.of(HEAD, RULES), scores().requires_grad_()
     weigh = {"diagnosis": 2.0}
-    total = HEAD.parts["dose"].loss(*HEAD.known(x, BATCH)["dose"][1:])
+    total, many = x.new_zeros(()), 0
     for name in ("finding", "diagnosis", "sign", "worst", "pair"):
-        lost, many = x.new_zeros(()), 0
+        lost = x.new_zeros(())
         for place, one in enumerate(SAMPLES):
             target = one.target.get(name)
             rows = 0 if target is None else 1
@@ -202,7 +202,8 @@ def test_each_part_learns_the_probability_of_what_is_known_of_it_given_the_rules
             right = torch.tensor([fits(y, name, target) for y in every])
             lost = lost + weights.logsumexp(0) - weights[right].logsumexp(0)
             many += rows * (2 if name == "sign" else 1)
-        total = total + weigh.get(name, 1.0) * lost / many
+        total = total + weigh.get(name, 1.0) * lost
+    total = total / many + HEAD.parts["dose"].loss(*HEAD.known(x, BATCH)["dose"][1:])
     loss = head.loss(x, BATCH)
     assert_close(loss, total, rtol=1e-8, atol=1e-8)
     slopes = torch.autograd.grad(loss, x, retain_graph=True)[0], torch.autograd.grad(total, x)[0]
