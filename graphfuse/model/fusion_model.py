@@ -53,9 +53,10 @@ class FusionModel(nn.Module):
             layers=.., **options)``, or a layer, called ``(dim, schema, **options)``, which is stacked.
         dim: Width of the node states.
         layers: Of the fusion.
-        rules: Over the labels of the head, of a sample (``Classify``, ``MultiLabel``) or of its nodes (``Tag``,
-            ``Choose``, whose label is ``answer``): a ``gf.RuleSet``, or the path of a file. They may ask for facts of
-            samples and nodes, as in ``forall x. temp(x) >= 39 -> fever(x)``, and of nodes for their links.
+        rules: Over the labels of the head, of a sample (``Classify``, ``MultiLabel``), of its nodes (``Tag``,
+            ``Choose``, whose label is ``answer``) or of both (``MultiTask``): a ``gf.RuleSet``, or the path of a file.
+            They may ask for facts of samples and nodes, as in ``forall x. temp(x) >= 39 -> fever(x)``, and of nodes for
+            their links.
         rule_mode: ``"exact"``: no answer breaks a hard rule, and training conditions outputs on them. ``"loss"``: what
             rules cost by themselves, soft ones too, is added to the loss; answers may break them. ``"refine"``: scores
             are pushed towards all rules, by weights of which some may be learned; answers may still break them.

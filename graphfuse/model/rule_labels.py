@@ -15,7 +15,7 @@ from torch import Tensor
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Batch, Sample
-from graphfuse.heads import MultiLabel
+from graphfuse.heads import MultiLabel, MultiTask
 from graphfuse.model.over_nodes import OverNodes
 from graphfuse.model.over_samples import OverSamples
 from graphfuse.model.over_tasks import OverTasks
@@ -158,7 +158,9 @@ def _shortcuts(head: Ruled) -> list[str]:
 
 def _meaning(head: Ruled) -> str:
     """What becomes of samples whose labels break a hard rule."""
-    return "they teach nothing" if head.mode == "exact" else "rules and labels pull against each other there"
+    if head.mode != "exact":
+        return "rules and labels pull against each other there"
+    return "they teach nothing" + ", each part of those that it breaks by itself" * isinstance(head.head, MultiTask)
 
 
 def _answers(head: Ruled, targets: Sequence[Any]) -> tuple[list[int], Tensor]:

@@ -185,6 +185,13 @@ def test_a_part_that_the_schema_does_not_suit_is_named():
         gf.FusionModel(gf.Schema({"text": 6}), HEAD, dim=8)
 
 
+def test_targets_of_several_tasks_go_through_pyg_and_back():
+    own = replace(batch(), targets=tuple({k: x for k, x in t.items() if k != "one"} for t in TARGETS))
+    assert gf.Batch.from_hetero_data(own.to_hetero_data()).targets == own.targets
+    one = replace(batch((0,)), targets=own.targets[:1])
+    assert gf.Batch.from_hetero_data(one.to_hetero_data()).targets == own.targets[:1]
+
+
 def test_a_store_keeps_targets_of_several_tasks(tmp_path):
     made = [s for s in batch().samples() if s.target]
     for one, other in zip(made, SampleStore.write(tmp_path / "store", made)):
