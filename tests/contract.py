@@ -5,7 +5,7 @@ with its default options. A new edge builder needs a line in ``BUILDERS`` and a 
 ``HEADS``, or several; tests say so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,17 +49,28 @@ HEADS: dict[str, dict[str, Any]] = {
     "choose": {"kind": "entity"},
     "tag": {"of": "entity", "each": {"head": "classify", "labels": LABELS}},
     "tag:links": {"of": list(MENTIONS), "each": {"head": "multilabel", "labels": LABELS}},
-}
+    "multitask": {"parts": {
+        "entities": {"head": "tag", "of": "entity", "each": {"head": "classify", "labels": LABELS}},
+        "one": {"head": "choose", "kind": "entity"},
+        "topic": {"head": "classify", "labels": LABELS},
+        "signs": {"head": "multilabel", "labels": LABELS},
+    }, "weights": {"topic": 2.0}, "metric": "topic: accuracy"},
+    "multitask:numbers": {"parts": {"size": {"head": "regress", "mean": 2.0, "scale": 3.0},
+                                    "topic": {"head": "classify", "labels": LABELS}}},
+}  # fmt: skip
 
 # A target of each head for sample number ``i``, which has ``n`` rows: links for ``tag:links``, and else entities.
-TARGETS = {
+TARGETS: dict[str, Callable[[int, int], Any]] = {
     "classify": lambda i, n: LABELS[i % 3] if i % 4 else (LABELS[0], LABELS[2]),
     "multilabel": lambda i, n: LABELS[: i % 4],
     "regress": lambda i, n: 0.5 * i - 1.0,
     "choose": lambda i, n: torch.arange(n)[i % 3 :: 2],
     "tag": lambda i, n: tuple(None if (i + row) % 3 == 1 else LABELS[(i + row) % 3] for row in range(n)),
     "tag:links": lambda i, n: tuple(None if (i + row) % 4 == 1 else LABELS[: (i + row) % 4] for row in range(n)),
-}
+    "multitask": lambda i, n: {"entities": TARGETS["tag"](i, n), "one": TARGETS["choose"](i, n) if i % 3 else None,
+                               "topic": TARGETS["classify"](i, n)} | ({"signs": LABELS[: i % 4]} if i % 2 else {}),
+    "multitask:numbers": lambda i, n: {"size": 0.5 * i - 1.0} | ({"topic": LABELS[i % 3]} if i % 3 else {}),
+}  # fmt: skip
 
 # Layers of torch-geometric with which the fusion ``pyg`` is tried, beside its default.
 CONVS: tuple[dict[str, Any], ...] = (

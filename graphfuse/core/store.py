@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, overload
@@ -72,7 +72,7 @@ class SampleStore(Sequence[Sample]):
         Args:
             folder: That is not there yet, or empty.
             samples: Any number, from a list, a generator, ...; targets may be ``None``, text, numbers, tensors, and
-                tuples and lists of these but tensors.
+                tuples and lists of these but tensors; or a mapping, text -> one of all these.
 
         Raises:
             InputError: The folder is in use, the disk is full, or a sample has what cannot be written (named).
@@ -120,7 +120,7 @@ class SampleStore(Sequence[Sample]):
             target, of_nodes = fields.pop("target"), line.get("node_facts", {})
             for (kind, name), numbers in fields.pop("node_facts").items():
                 of_nodes.setdefault(kind, {})[name] = numbers
-            return Sample(line["name"], **fields, target=target[""] if target else _plain(line["target"]),
+            return Sample(line["name"], **fields, target=target[""] if "" in target else _plain(line["target"], target),
                           facts=line.get("facts", {}), node_facts=of_nodes)  # fmt: skip
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"{self.folder}: sample {at} is damaged ({error}); write the store anew.") from error
@@ -206,10 +206,15 @@ def _tensors_of(sample: Sample) -> Iterator[tuple[str, Any, Tensor]]:
                 yield "node_facts", (kind, name), values
     if isinstance(sample.target, Tensor):
         yield "target", "", sample.target
+    if isinstance(sample.target, Mapping):
+        for part, own in sample.target.items():
+            if isinstance(own, Tensor):
+                yield "target", part, own
 
 
 def _json(sample: Sample) -> Any:
-    """The target as JSON tells it; a tuple as ``{"tuple": [..]}``, and a tensor, which is a column, as ``None``."""
+    """The target as JSON tells it: a tuple as ``{"tuple": [..]}``, a mapping as ``{"parts": {..}}``, and a tensor as
+    ``None``, as it is a column."""
 
     def told(value: Any) -> Any:
         if value is None or type(value) in (str, bool, int, float):
@@ -217,17 +222,27 @@ def _json(sample: Sample) -> Any:
         if type(value) in (tuple, list):
             return {type(value).__name__: [told(each) for each in value]}
         raise InputError(f"Sample {sample.name!r}: a store has no target of type {type(value).__name__}; it has None, "
-                         "text, numbers, tensors, and tuples and lists of these but tensors.")  # fmt: skip
+                         "text, numbers, tensors, tuples and lists of these but tensors, and a mapping, text -> one of "
+                         "these.")  # fmt: skip
 
-    return None if isinstance(sample.target, Tensor) else told(sample.target)
+    def whole(value: Any) -> Any:
+        return None if isinstance(value, Tensor) else told(value)
+
+    if not isinstance(sample.target, Mapping):
+        return whole(sample.target)
+    if wrong := [part for part in sample.target if not isinstance(part, str) or not part]:
+        raise InputError(f"Sample {sample.name!r}: the target has a part {wrong[0]!r}; a text is needed.")
+    return {"parts": {part: whole(own) for part, own in sample.target.items()}}
 
 
-def _plain(value: Any) -> Any:
-    """What :func:`_json` told."""
+def _plain(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """What :func:`_json` told, with the tensors of its parts."""
     if not isinstance(value, dict):
         return value
     ((name, each),) = value.items()
-    return {"tuple": tuple, "list": list}[name](map(_plain, each))
+    if name == "parts":
+        return {part: tensors[part] if part in tensors else _plain(own, {}) for part, own in each.items()}
+    return {"tuple": tuple, "list": list}[name](_plain(own, {}) for own in each)
 
 
 def _key(key: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,10 +16,9 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Batch, Relation
 from graphfuse.core.schema import Schema
 from graphfuse.model.observed import SORTS, sorts_of
+from graphfuse.model.recent import Recent, recent
 from graphfuse.rules import Facts, Related, RuleSet
 
-KEPT = 64
-"""Of so many batches what is known is kept, as training and measures ask for it again and again."""
 NEXT, REVERSE = "next", "reverse"
 """Relations among links: one begins where another ends; one joins what another joins, the other way."""
 
@@ -43,7 +41,7 @@ class Among:
 
     rules: RuleSet
     of: str | Relation
-    kept: list[tuple[weakref.ref[Batch], Facts]] = field(default_factory=list, repr=False)
+    kept: Recent[Facts] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         _ = self.sorts
@@ -84,16 +82,7 @@ class Among:
 
     def owner(self, batch: Batch) -> Tensor:
         """The sample of each node or link, ``int64 [N]``."""
-        if isinstance(self.of, str):
-            return batch.owner(self.of).cpu()
-        return self._sorted(batch)[0]
-
-    def _sorted(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The sample of each link and the links ``[2, N]``, sample after sample, as scores are."""
-        links = batch.links[self.of].cpu()  # type: ignore[index]  # a relation
-        owner = torch.searchsorted(batch.offsets[self.of[0]].cpu(), links[0].contiguous(), right=True) - 1
-        owner, order = owner.sort(stable=True)
-        return owner, links[:, order]
+        return owner_of(batch, self.of)
 
     def facts(self, batch: Batch) -> Facts:
         """What is known of the nodes or links of a batch, as rules take it.
@@ -101,19 +90,12 @@ class Among:
         Raises:
             InputError: A fact is a word and is compared with numbers, or the other way; names the sample.
         """
-        for place, (of, facts) in enumerate(self.kept):
-            if of() is batch:
-                self.kept.append(self.kept.pop(place))
-                return facts
-        facts = self._facts(batch)
-        self.kept.append((weakref.ref(batch), facts))
-        self.kept[:] = [own for own in self.kept if own[0]() is not None][-KEPT:]
-        return facts
+        return recent(self.kept, batch, self._facts)
 
     def _facts(self, batch: Batch) -> Facts:
         owner = self.owner(batch)
-        features = {name: self._feature(name, sort, batch, owner) for name, sort in self.sorts.items()}
-        return Facts({name: self._pairs(name, batch) for name in self.relations}, features, owner)
+        features = {name: feature_of(name, sort, batch, self.of, owner) for name, sort in self.sorts.items()}
+        return Facts({name: pairs_of(name, batch, self.of) for name in self.relations}, features, owner)
 
     def nothing(self) -> Facts:
         """What is known of no node or link at all."""
@@ -121,40 +103,62 @@ class Among:
         features: dict[str, Any] = {name: [] if sort is str else none.double() for name, sort in self.sorts.items()}
         return Facts({name: none.expand(2, 0) for name in self.relations}, features, none)
 
-    def _pairs(self, name: str, batch: Batch) -> Tensor:
-        if isinstance(self.of, str):
-            return batch.links[self.of, name, self.of].cpu()
-        source, target = self._sorted(batch)[1]
-        if self.of[0] != self.of[2]:
-            return torch.zeros(2, 0, dtype=torch.long)
-        order = source.argsort(stable=True)
-        first, end = (torch.searchsorted(source[order], target, right=right) for right in (False, True))
-        many = end - first
-        begin = (first - (many.cumsum(0) - many)).repeat_interleave(many)
-        at = torch.arange(len(source)).repeat_interleave(many)
-        pairs = torch.stack([at, order[begin + torch.arange(len(at))]])
-        return pairs if name == NEXT else pairs[:, target[pairs[1]] == source[pairs[0]]]
 
-    def _feature(self, name: str, sort: type, batch: Batch, owner: Tensor) -> Any:
-        counts = torch.bincount(owner, minlength=len(batch)).tolist()
-        parts = list(self._known(name, sort, batch, counts))
-        if sort is str:
-            return [word for part in parts for word in part]
-        return torch.cat([torch.as_tensor(part, dtype=torch.double).cpu() for part in parts])
+def owner_of(batch: Batch, of: str | Relation) -> Tensor:
+    """The sample of each node of a kind, or of each link of a relation in the order of their samples, ``int64 [N]``."""
+    return batch.owner(of).cpu() if isinstance(of, str) else links_of(batch, of)[0]
 
-    def _known(self, name: str, sort: type, batch: Batch, counts: list[int]) -> Iterator[Any]:
-        """The words or numbers of each sample's nodes or links, of those that it has."""
-        nothing: tuple[Mapping[str, Any], ...] = ({},) * len(batch)
-        facts = zip(batch.facts or nothing, batch.node_facts or nothing)
-        for sample, (known, of_nodes), many in zip(batch.names, facts, counts):
-            own = of_nodes.get(self.of, {}).get(name) if isinstance(self.of, str) else None
-            value = known.get(name)
-            if own is None and value is not None and isinstance(value, str) != (sort is str):
-                raise InputError(f"Sample {sample!r}: fact {name!r} is {value!r}, and rules compare it with "
-                                 f"{SORTS[sort][1]}.")  # fmt: skip
-            if own is not None and isinstance(own, Tensor) == (sort is str):
-                raise InputError(f"Sample {sample!r}: fact {name!r} of nodes of kind {self.of!r} is "
-                                 f"{'numbers' if sort is str else 'words'}, and rules compare it with "
-                                 f"{SORTS[sort][1]}.")  # fmt: skip
-            lacks = None if sort is str else math.nan
-            yield [lacks if value is None else value] * many if own is None else own
+
+def links_of(batch: Batch, of: Relation) -> tuple[Tensor, Tensor]:
+    """The sample of each link and the links ``[2, N]``, sample after sample, as scores are."""
+    links = batch.links[of].cpu()
+    owner = torch.searchsorted(batch.offsets[of[0]].cpu(), links[0].contiguous(), right=True) - 1
+    owner, order = owner.sort(stable=True)
+    return owner, links[:, order]
+
+
+def pairs_of(name: str, batch: Batch, of: str | Relation) -> Tensor:
+    """Which nodes of a kind, or links of a relation, meet in a relation of that name: rows, ``int64 [2, E]``."""
+    if isinstance(of, str):
+        return batch.links[of, name, of].cpu()
+    source, target = links_of(batch, of)[1]
+    if of[0] != of[2]:
+        return torch.zeros(2, 0, dtype=torch.long)
+    order = source.argsort(stable=True)
+    first, end = (torch.searchsorted(source[order], target, right=right) for right in (False, True))
+    many = end - first
+    begin = (first - (many.cumsum(0) - many)).repeat_interleave(many)
+    at = torch.arange(len(source)).repeat_interleave(many)
+    pairs = torch.stack([at, order[begin + torch.arange(len(at))]])
+    return pairs if name == NEXT else pairs[:, target[pairs[1]] == source[pairs[0]]]
+
+
+def feature_of(name: str, sort: type, batch: Batch, of: str | Relation, owner: Tensor) -> Any:
+    """A number or a word of each node or link: its own fact, else its sample's, which alone is there of links.
+
+    Raises:
+        InputError: It is a word and rules compare it with numbers, or the other way; names the sample.
+    """
+    counts = torch.bincount(owner, minlength=len(batch)).tolist()
+    parts = list(_known(name, sort, batch, of, counts))
+    if sort is str:
+        return [word for part in parts for word in part]
+    return torch.cat([torch.as_tensor(part, dtype=torch.double).cpu() for part in parts])
+
+
+def _known(name: str, sort: type, batch: Batch, of: str | Relation, counts: list[int]) -> Iterator[Any]:
+    """The words or numbers of each sample's nodes or links, of those that it has."""
+    nothing: tuple[Mapping[str, Any], ...] = ({},) * len(batch)
+    facts = zip(batch.facts or nothing, batch.node_facts or nothing)
+    for sample, (known, of_nodes), many in zip(batch.names, facts, counts):
+        own = of_nodes.get(of, {}).get(name) if isinstance(of, str) else None
+        value = known.get(name)
+        if own is None and value is not None and isinstance(value, str) != (sort is str):
+            raise InputError(f"Sample {sample!r}: fact {name!r} is {value!r}, and rules compare it with "
+                             f"{SORTS[sort][1]}.")  # fmt: skip
+        if own is not None and isinstance(own, Tensor) == (sort is str):
+            raise InputError(f"Sample {sample!r}: fact {name!r} of nodes of kind {of!r} is "
+                             f"{'numbers' if sort is str else 'words'}, and rules compare it with "
+                             f"{SORTS[sort][1]}.")  # fmt: skip
+        lacks = None if sort is str else math.nan
+        yield [lacks if value is None else value] * many if own is None else own

@@ -23,6 +23,7 @@ from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.fusion import FUSIONS
 from graphfuse.fusion.stack import as_fusion
+from graphfuse.heads.temperature import tempered
 from graphfuse.model.ruled import Ruled
 from graphfuse.rules import Refine, RuleSet
 
@@ -52,9 +53,10 @@ class FusionModel(nn.Module):
             layers=.., **options)``, or a layer, called ``(dim, schema, **options)``, which is stacked.
         dim: Width of the node states.
         layers: Of the fusion.
-        rules: Over the labels of the head, of a sample (``Classify``, ``MultiLabel``) or of its nodes (``Tag``,
-            ``Choose``, whose label is ``answer``): a ``gf.RuleSet``, or the path of a file. They may ask for facts of
-            samples and nodes, as in ``forall x. temp(x) >= 39 -> fever(x)``, and of nodes for their links.
+        rules: Over the labels of the head, of a sample (``Classify``, ``MultiLabel``), of its nodes (``Tag``,
+            ``Choose``, whose label is ``answer``) or of both (``MultiTask``): a ``gf.RuleSet``, or the path of a file.
+            They may ask for facts of samples and nodes, as in ``forall x. temp(x) >= 39 -> fever(x)``, and of nodes for
+            their links.
         rule_mode: ``"exact"``: no answer breaks a hard rule, and training conditions outputs on them. ``"loss"``: what
             rules cost by themselves, soft ones too, is added to the loss; answers may break them. ``"refine"``: scores
             are pushed towards all rules, by weights of which some may be learned; answers may still break them.
@@ -141,11 +143,12 @@ class FusionModel(nn.Module):
         fused = self.fusion(graph)
         scores = self.readout(fused)
         if self.refine is None:
-            return Output(scores / self.temperature, fused), graph
+            return Output(tempered(self.head, scores, batch, self.temperature), fused), graph
         if scores.isnan().any():  # which fit tells better than rules could
             return Output(scores, fused, scores), graph
         refined = self.head.refined(self.refine, scores, batch)
-        return Output(refined / self.temperature, fused, scores / self.temperature), graph
+        sure, before = (tempered(self.head, x, batch, self.temperature) for x in (refined, scores))
+        return Output(sure, fused, before), graph
 
     def collate(self, samples: Sequence[Sample], max_edges: int | None = None) -> Batch:
         """A batch of this model's schema; names the sample where one does not fit it."""

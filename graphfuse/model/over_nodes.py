@@ -136,6 +136,10 @@ class OverNodes:
             return after, after
         return by_sample(self.by_itself(scores if before is None else before, batch)), after
 
+    def facts_of(self, sample: Sample) -> set[str]:
+        """The names of what is known of a sample and of its nodes or links."""
+        return {*sample.facts, *sample.node_facts.get(self.among.kind, {})}
+
     def _said(self, head: Choose | Tag | OneNode | EachRow | AllRows, scores: Tensor, batch: Batch) -> Tensor:
         if isinstance(head, OneNode | EachRow | AllRows):
             return head.chosen(scores, batch)
@@ -149,8 +153,13 @@ class OverNodes:
         """Of each label by itself, ``[N, C]``."""
         if not isinstance(self.head, Tag) or not isinstance(self.head.each, Classify):
             return scores
-        exact = scores.double()
-        best = torch.zeros_like(exact, dtype=torch.bool).scatter_(1, exact.argmax(1, keepdim=True), True)
-        every, rest = exact.logsumexp(1, keepdim=True), exact.masked_fill(best, -torch.inf).logsumexp(1, keepdim=True)
-        share = (exact - every).exp().masked_fill(best, 0.0)  # at most a half
-        return exact - torch.where(best, rest, every + (-share).log1p())  # against all others
+        return against_others(scores)
+
+
+def against_others(scores: Tensor) -> Tensor:
+    """The log odds of each of several labels of which one is true against all others, ``[N, C] -> float64 [N, C]``."""
+    exact = scores.double()
+    best = torch.zeros_like(exact, dtype=torch.bool).scatter_(1, exact.argmax(1, keepdim=True), True)
+    every, rest = exact.logsumexp(1, keepdim=True), exact.masked_fill(best, -torch.inf).logsumexp(1, keepdim=True)
+    share = (exact - every).exp().masked_fill(best, 0.0)  # at most a half
+    return exact - torch.where(best, rest, every + (-share).log1p())

@@ -15,9 +15,10 @@ from torch import Tensor
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Batch, Sample
-from graphfuse.heads import MultiLabel
+from graphfuse.heads import MultiLabel, MultiTask
 from graphfuse.model.over_nodes import OverNodes
 from graphfuse.model.over_samples import OverSamples
+from graphfuse.model.over_tasks import OverTasks
 from graphfuse.model.ruled import Ruled
 from graphfuse.rules import And, Exists, Facts, ForAll, Implies, Label, Not, Rule, RuleSet, RuleWarning, trivial
 from graphfuse.rules.expression import Expression
@@ -98,14 +99,14 @@ def labelled(head: Ruled, known: Iterable[tuple[str, Any, Mapping[str, float | s
 def labelled_nodes(head: Ruled, samples: Sequence[Sample], collate: Callable[[Sequence[Sample]], Batch]) -> Labelled:
     """Looks at samples of a head that answers of their nodes or links, batch by batch."""
     broken, seen, side = list[tuple[str, str]](), set[str](), head.over
-    assert isinstance(side, OverNodes)
+    assert isinstance(side, OverNodes | OverTasks)
     sides = _left_sides(head.rules)
     fires = torch.zeros(len(sides.rules), dtype=torch.long)
     hard = [rule.name for rule in head.rules.rules if rule.hard]
     for begin in range(0, len(samples), TOGETHER):
         batch = collate(samples[begin : begin + TOGETHER])
         for own in samples[begin : begin + TOGETHER]:
-            seen |= own.facts.keys() | own.node_facts.get(side.among.kind, {}).keys()
+            seen |= side.facts_of(own)
         fires += side.fires(batch, sides).sum(0)
         for name, row in zip(batch.names, side.of_right(batch, head.rules)[:, head.hard].tolist()):
             broken += [(name, rule) for rule, each in zip(hard, row) if each]
@@ -129,7 +130,7 @@ def check_labels(model: FusionModel, splits: Mapping[str, Sequence[Sample]], all
     if not isinstance(head, Ruled):
         return
     for place, (what, samples) in enumerate(splits.items()):
-        if isinstance(head.over, OverNodes):
+        if isinstance(head.over, OverNodes | OverTasks):
             found = labelled_nodes(head, samples, model.collate)
         else:
             found = labelled(head, ((s.name, s.target, s.facts) for s in samples))
@@ -157,7 +158,9 @@ def _shortcuts(head: Ruled) -> list[str]:
 
 def _meaning(head: Ruled) -> str:
     """What becomes of samples whose labels break a hard rule."""
-    return "they teach nothing" if head.mode == "exact" else "rules and labels pull against each other there"
+    if head.mode != "exact":
+        return "rules and labels pull against each other there"
+    return "they teach nothing" + ", each part of those that it breaks by itself" * isinstance(head.head, MultiTask)
 
 
 def _answers(head: Ruled, targets: Sequence[Any]) -> tuple[list[int], Tensor]:

@@ -19,9 +19,11 @@ from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
-from graphfuse.heads import Choose, Classify, MultiLabel, Tag
+from graphfuse.heads import Choose, Classify, MultiLabel, MultiTask, Tag
+from graphfuse.heads.temperature import tempered
 from graphfuse.model.over_nodes import OverNodes
 from graphfuse.model.over_samples import OverSamples
+from graphfuse.model.over_tasks import OverTasks
 from graphfuse.rules import Refine, RuleSet, RuleWarning
 from graphfuse.rules.language import parse
 from graphfuse.rules.vocabulary import Vocabulary
@@ -35,9 +37,10 @@ class Ruled:
     """A head with rules over its labels; has all that a head has, in the same meaning.
 
     Rules of ``Classify`` and ``MultiLabel`` speak of a sample, those of ``Tag`` and ``Choose`` of its nodes or links,
-    and of how these are related. They may ask for facts (``Sample.facts``, ``Sample.node_facts``): what is not known
-    satisfies no comparison but ``!=``. Mode ``exact`` conditions outputs on the hard rules (see
-    :mod:`graphfuse.model.given`, :mod:`graphfuse.model.one_node`): no answer breaks one. Mode ``loss`` adds ``weight``
+    and of how these are related, those of ``MultiTask`` of all that its parts have labels of. They may ask for facts
+    (``Sample.facts``, ``Sample.node_facts``): what is not known satisfies no comparison but ``!=``. Mode
+    ``exact`` conditions outputs on the hard rules (see :mod:`graphfuse.model.given`, :mod:`graphfuse.model.one_node`,
+    :mod:`graphfuse.model.tasks_given`): no answer breaks one. Mode ``loss`` adds ``weight``
     times what each rule costs by itself, soft ones too, and answers as without rules. Mode ``refine`` is given scores
     that rules have pushed, soft ones too, by :class:`graphfuse.rules.Refine` in the model.
 
@@ -53,7 +56,7 @@ class Ruled:
             sort than rules compare them with, or leave a sample no answer; names the sample.
     """
 
-    head: Classify | MultiLabel | Choose | Tag
+    head: Classify | MultiLabel | Choose | Tag | MultiTask
     rules: RuleSet
     mode: str = "exact"
     weight: float = 1.0
@@ -77,10 +80,11 @@ class Ruled:
     @classmethod
     def of(cls, head: Any, rules: RuleSet | str | Path, mode: str = "exact", weight: float = 1.0) -> Ruled:
         """From rules over labels of the head in any order, or the path of a rule file."""
-        if not isinstance(head, Classify | MultiLabel | Choose | Tag):
-            raise InputError(f"FusionModel: rules speak of the labels of Classify, MultiLabel, Tag or Choose; the head "
-                             f"is {type(head).__name__}.")  # fmt: skip
-        own = over(rules, tuple(map(str, head.labels)))
+        if not isinstance(head, Classify | MultiLabel | Choose | Tag | MultiTask) or not head.labels:
+            raise InputError(f"FusionModel: rules speak of the labels of Classify, MultiLabel, Tag, Choose or MultiTask"
+                             f"; the head is {type(head).__name__}{' of numbers alone' * isinstance(head, MultiTask)}."
+                             )  # fmt: skip
+        own = over(rules, tuple(map(str, head.labels)), head.groups if isinstance(head, MultiTask) else None)
         try:
             parse(str(own), Vocabulary(own.labels))
         except InputError as error:
@@ -88,8 +92,10 @@ class Ruled:
         return cls(head, own, mode, weight)
 
     @cached_property
-    def over(self) -> OverSamples | OverNodes:
+    def over(self) -> OverSamples | OverNodes | OverTasks:
         """What rules make of the head, by what they speak of."""
+        if isinstance(self.head, MultiTask):
+            return OverTasks(self.head, self.rules, self.mode)
         side: Any = OverSamples if isinstance(self.head, Classify | MultiLabel) else OverNodes
         return side(self.head, self.rules, self.mode)
 
@@ -156,6 +162,10 @@ class Ruled:
         """As the head's, given the rules in mode ``exact``."""
         return self.over.answering.summary(scores, batches)
 
+    def tempered(self, scores: Tensor, batch: Batch, temperature: Tensor | float) -> Tensor:
+        """As the head's."""
+        return tempered(self.head, scores, batch, temperature)
+
     def said(self, scores: Tensor, batch: Batch) -> Tensor:
         """As the head's, of what is answered."""
         return self.over.answering.said(scores, batch)
@@ -165,7 +175,7 @@ class Ruled:
         return self.over.answering.answers(scores, batch)
 
     def chosen(self, scores: Tensor, batch: Batch) -> Tensor:
-        """What is answered, ``bool [B, L]``; of nodes or links ``bool [N, L]``."""
+        """What is answered, ``bool [B, L]``; of nodes or links ``bool [N, L]``, of several tasks ``bool [U, L]``."""
         return self.over.chosen(scores, batch)
 
     def refined(self, refine: Refine, scores: Tensor, batch: Batch) -> Tensor:
@@ -183,14 +193,17 @@ class Ruled:
         return self.over.broken(scores, batch, before)
 
 
-def over(rules: RuleSet | str | Path, labels: tuple[str, ...]) -> RuleSet:
-    """Rules over these labels in this order: read from a file, or mapped by name.
+def over(
+    rules: RuleSet | str | Path, labels: tuple[str, ...], groups: Mapping[str, Sequence[str]] | None = None
+) -> RuleSet:
+    """Rules over these labels in this order, ``groups`` of them where there are any: read from a file, or mapped by
+    name.
 
     Raises:
         InputError: A label is not among them; gives the nearest.
     """
     if isinstance(rules, str | Path):
-        return RuleSet.read(rules, labels)
+        return RuleSet.read(rules, groups or labels)
     if not isinstance(rules, RuleSet):
         raise InputError(f"rules is a {type(rules).__name__}; a gf.RuleSet or the path of a rule file is needed.")
     if rules.labels == labels:

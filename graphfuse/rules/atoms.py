@@ -142,6 +142,15 @@ class Exists(_Quantified):
         return f"exists {', '.join(self.variables)}. {self.of}"
 
 
+@dataclass(frozen=True)
+class ExistsOne(Exists):
+    """There is exactly one thing that it is true of, where there is any that is observed to be such; no part of the
+    language."""
+
+    def __str__(self) -> str:
+        return f"exists one {', '.join(self.variables)}. {self.of}"
+
+
 def renamed(atom: Atom, to: Mapping[str, str]) -> Atom:
     """An atom with some variables of other names."""
     match atom:

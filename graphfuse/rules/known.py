@@ -7,6 +7,7 @@ from torch import Tensor
 from graphfuse.rules.facts import Facts
 from graphfuse.rules.lifted import check_logits
 from graphfuse.rules.ruleset import RuleSet
+from graphfuse.rules.together import Together
 
 
 def known_loss(rules: RuleSet, logits: Tensor, known: Tensor, graph: Facts | None = None) -> tuple[Tensor, Tensor]:
@@ -16,7 +17,7 @@ def known_loss(rules: RuleSet, logits: Tensor, known: Tensor, graph: Facts | Non
     along, that component counts nothing.
 
     Shape: ``logits [B, L], known [B, L] -> float64 [B], bool [B]``: each component at its first row, and which rows are
-    of one that counts nothing.
+    of one that counts nothing. Of several things known, each by itself, ``known [K, B, L] -> [K, B], [K, B]``.
 
     Args:
         rules: Of which the hard ones count.
@@ -27,5 +28,16 @@ def known_loss(rules: RuleSet, logits: Tensor, known: Tensor, graph: Facts | Non
     Raises:
         InputError: As ``RuleSet.log_partition``.
     """
+    return together(rules, logits, graph).lost(logits, known)
+
+
+def together(rules: RuleSet, logits: Tensor, graph: Facts | None = None) -> Together:
+    """All rows under the hard rules, also where these join none.
+
+    Shape: ``logits [B, L]``.
+
+    Raises:
+        InputError: As ``RuleSet.answer``; an ``ImpossibleError`` of one of the rows where they cannot hold.
+    """
     check_logits(logits, len(rules.labels))
-    return rules._exact.together(logits, graph).lost(logits, known)
+    return rules._exact.together(logits, graph)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from graphfuse.core.errors import InputError
 from graphfuse.core.graph import Ints
-from graphfuse.rules.atoms import Atom, Exists, ForAll, Label, Measured
+from graphfuse.rules.atoms import Atom, Exists, ExistsOne, ForAll, Label, Measured
 from graphfuse.rules.compiled import Compiled, never
 from graphfuse.rules.diagram import Budget, TooLargeError
 from graphfuse.rules.exact import NEVER, impossible
@@ -64,6 +64,7 @@ class Lifted:
         name: With its place, for errors.
         variables: ``V`` of them; the empty one alone is the row itself.
         every: Whether it is said of all groundings, or that there is one.
+        once: Whether there is no other.
         guard: Observed atoms that have to hold for the rule to say anything.
         body: What it says then, a tree over ``atoms``.
         atoms: The ``i``-th is literal ``i + 1``.
@@ -77,6 +78,7 @@ class Lifted:
     name: str
     variables: tuple[str, ...]
     every: bool
+    once: bool
     guard: Guard
     body: Tree
     atoms: tuple[Atom, ...]
@@ -89,7 +91,7 @@ class Lifted:
     @classmethod
     def of(cls, name: str, says: Expression, hard: bool) -> Lifted:
         """What an expression says; a guard is what is observed left of ``->``, or beside ``&`` after ``exists``."""
-        every, variables = not isinstance(says, Exists), tuple[str, ...]([""])
+        every, once, variables = not isinstance(says, Exists), isinstance(says, ExistsOne), tuple[str, ...]([""])
         if isinstance(says, ForAll | Exists):
             variables, says = says.variables, says.of
         atoms = tuple(dict.fromkeys(says.atoms()))
@@ -99,7 +101,7 @@ class Lifted:
         observed = {part: (atoms[abs(part) - 1], (part < 0) == every) for part in parts
                     if type(part) is int and not isinstance(atoms[abs(part) - 1], Label)}  # fmt: skip
         body = junction(kind, (part for part in parts if part not in observed)) if observed else tree
-        return cls(name, variables, every, tuple(observed.values()), body, atoms, tree, hard)
+        return cls(name, variables, every, once, tuple(observed.values()), body, atoms, tree, hard)
 
     @cached_property
     def of_rows(self) -> bool:
@@ -173,18 +175,21 @@ class Lifted:
 
     def broken(self, grounds: Sequence[Ground], answers: Tensor, facts: Facts | None) -> Tensor:
         """Which rows answers break it in: each that is part of a grounding that is false, or all of a group in which
-        none is true.
+        none is true, or not one alone.
 
         Shape: ``answers bool [B, L] -> bool [B]``.
         """
         found, group = answers.new_zeros(len(answers)), groups_of(facts, answers)
+        many = torch.zeros_like(group)  # of each group that are true
         for ground in grounds:
             true = truth(ground.tree, ground.take(answers).t())
             if self.every:
                 found[ground.rows[:, ~true].reshape(-1)] = True
             else:
-                found[group[ground.rows[0, true]]] = True  # the groups where there is one
-        return found if self.every else ~found[group]
+                found[group[ground.rows[0]]] = True  # the groups where it is said
+                many += torch.bincount(group[ground.rows[0, true]], minlength=len(group))
+        wrong = found & (many != 1) if self.once else many == 0
+        return found if self.every else wrong[group]
 
     def apart(self, grounds: Sequence[Ground], facts: Facts | None, logits: Tensor) -> list[tuple[Ground, ...]]:
         """Groundings of which a rule says something together: all, or of a rule that something exists group by group,

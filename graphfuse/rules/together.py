@@ -17,7 +17,7 @@ from graphfuse.rules.diagram import Budget, TooLargeError, parted
 from graphfuse.rules.exact import NEVER, impossible, odds, weights
 from graphfuse.rules.facts import Facts
 from graphfuse.rules.lifted import Ground, Lifted, groups_of, named_rows
-from graphfuse.rules.normal import Tree, labels_in, renumbered
+from graphfuse.rules.normal import Tree, counted, labels_in, renumbered
 from graphfuse.rules.normal import joined as junction
 
 MOST = 200_000
@@ -124,26 +124,31 @@ class Together:
     def lost(self, logits: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Minus the log probability of what is known given the rules, of each component at its first row, and of what
         no rule speaks of where it is: ``float64 [B]``; and which rows have what breaks a rule and so teaches nothing
-        there, ``bool [B]``.
+        there, ``bool [B]``. Of several things known, each by itself, ``[K, B]``.
 
         Args:
             logits: Of the rows, ``[B, L]``.
-            known: 1 where a label is true, -1 where it is false, and 0 where that is not known, ``[B, L]``.
+            known: 1 where a label is true, -1 where it is false, and 0 where that is not known, ``[B, L]``; or
+                ``[K, B, L]``.
         """
-        labels, flat, sign = logits.shape[1], logits.reshape(-1), known.reshape(-1).double()
-        free, bad = torch.ones_like(sign, dtype=torch.bool), logits.new_zeros(len(logits), dtype=torch.bool)
-        own = torch.where(sign == 0, 0.0, -logsigmoid(sign * flat.double()))  # [B * L]
-        total = logits[:, :0].sum(1, dtype=torch.double)
+        rows, labels, flat, each = len(logits), logits.shape[1], logits.reshape(-1), known.shape[:-2]
+        sign = known.reshape(-1, flat.numel()).double()  # [K, B * L]
+        own = torch.where(sign == 0, 0.0, -logsigmoid(sign * flat.double()))
+        free, total = torch.ones_like(flat, dtype=torch.bool), own.new_zeros(len(sign), rows)
+        bad = torch.zeros_like(total, dtype=torch.long)
         for compiled, cells in self.parts:
             free[cells.reshape(-1)] = False
-            given = torch.where(sign[cells] == 0, flat[cells].double(), sign[cells] * torch.inf)
+            here = sign[:, cells]  # [K, M, n]
+            given = torch.where(here == 0, flat[cells].double(), here * torch.inf)
             every = log_total(compiled, flat[cells], partial(self._refuse, cells, logits))
-            told = log_total(compiled, given, lambda rows: None)
+            told = log_total(compiled, given.flatten(0, 1), lambda rows: None).view(len(sign), -1)
             fine = told > NEVER / 2
-            bad[cells[~fine].reshape(-1) // labels] = True
-            value = torch.where(fine, own[cells].sum(1) + every - told.masked_fill(~fine, 0.0), 0.0)
-            total = total.index_add(0, cells.amin(1) // labels, value)
-        return total + (own * free).view(logits.shape).sum(1), bad
+            wrong = (~fine)[:, :, None].expand_as(here).reshape(len(sign), -1)
+            bad = bad.index_add(1, cells.reshape(-1) // labels, wrong.long())
+            value = torch.where(fine, own[:, cells].sum(2) + every - told.masked_fill(~fine, 0.0), 0.0)
+            total = total.index_add(1, cells.amin(1) // labels, value)
+        total = total + (own * free).view(-1, rows, labels).sum(2)
+        return total.view(*each, rows), (bad > 0).view(*each, rows)
 
     @staticmethod
     def _refuse(cells: Tensor, logits: Tensor, rows: Sequence[int]) -> None:
@@ -198,6 +203,10 @@ def _trees(rule: Lifted, grounds: Sequence[Ground], facts: Facts, like: Tensor) 
             yield from spelt(ground, like.shape[1])
         return
     group, parts = groups_of(facts, like), rule.apart(grounds, facts, like)
+    if rule.once:
+        for own in filter(None, parts):
+            yield counted(tuple(tree for ground in own for tree in _spelt(ground, like.shape[1])), 1, 1)
+        return
     there = {int(group[own[0].rows[0, 0]]) for own in parts if own}
     for lacking in sorted(set(group.tolist()) - there):
         row = int((group == lacking).int().argmax())

@@ -53,8 +53,8 @@ class Refine(nn.Module):
         self.rules = rules
         self.weights = nn.ModuleList(RuleWeights(rules, start) for _ in range(layers))
 
-    def forward(self, logits: Tensor, graph: Facts | None = None) -> Tensor:
-        """Layer after layer."""
+    def forward(self, logits: Tensor, graph: Facts | None = None, rules: RuleSet | None = None) -> Tensor:
+        """Layer after layer; ``rules`` in the place of its own, as many of the same names."""
         for weights in self.weights:
-            logits = self.rules.refine(logits, graph, weights())
+            logits = (rules or self.rules).refine(logits, graph, weights())
         return logits

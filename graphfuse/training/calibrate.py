@@ -8,6 +8,7 @@ import torch
 
 from graphfuse.core.loader import USUAL, Limits
 from graphfuse.core.sample import Sample
+from graphfuse.heads.temperature import tempered
 from graphfuse.model import FusionModel
 from graphfuse.training.measure import Measured, scored
 
@@ -31,9 +32,11 @@ def calibrate(model: FusionModel, valid: Sequence[Sample], limits: Limits = USUA
     exact = [(scores.cpu().double(), batch) for scores, batch in found.scored]
 
     def regret(log_temperature: float) -> float:
-        losses = [model.head.log_loss(scores / math.exp(log_temperature), batch) for scores, batch in exact]
+        each = ((tempered(model.head, scores, batch, math.exp(log_temperature)), batch) for scores, batch in exact)
+        losses = [model.head.log_loss(scores, batch) for scores, batch in each]
         return float(torch.cat(losses).sum()) + log_temperature**2 / 2
 
     best = minimize_scalar(regret, bounds=(math.log(LOW), math.log(HIGH)), method="bounded")
     model.temperature.fill_(math.exp(best.x))
-    return replace(found, scored=[(scores / model.temperature, batch) for scores, batch in found.scored])
+    return replace(found, scored=[(tempered(model.head, scores, batch, model.temperature), batch)
+                                  for scores, batch in found.scored])  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class Run:
         metric: The one that samples are compared by.
         best: Whether its ``max`` or ``min`` is best.
         valid: Validation metrics of the chosen epoch.
-        scores: Test sample -> value of the metric.
+        scores: Test sample -> value of the metric, of those that have one.
         parameters: Numbers trained.
         seconds: Of training.
         history: Rows of training.
@@ -56,7 +57,8 @@ class Run:
            test: Sequence[Sample], decides: str | None = None) -> Run:  # fmt: skip
         """From a trained model and what it made of the test split."""
         metric = model.head.metric
-        scores = dict(zip([sample.name for sample in test], measured.values[metric].tolist()))
+        values = zip((sample.name for sample in test), measured.values[metric].tolist())
+        scores = {name: value for name, value in values if not math.isnan(value)}
         parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
         known, decides = model.head.metrics, decides or metric
         return cls(method, seed, metric, known[metric], history.metrics, scores, parameters, history.seconds,

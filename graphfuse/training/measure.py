@@ -16,7 +16,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.loader import USUAL, Limits
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.model import FusionModel, Ruled
-from graphfuse.model.over_nodes import OverNodes
+from graphfuse.model.over_samples import OverSamples
 from graphfuse.model.ruled import BROKEN, BROKEN_BEFORE
 
 AT_ONCE = 16_384  # samples
@@ -43,7 +43,9 @@ class Measured:
 
     @cached_property
     def values(self) -> dict[str, Tensor]:
-        """Metric -> its value for each sample, ``float64 [n]``; under ``"loss"`` each batch's mean loss.
+        """Metric -> its value for each sample, ``float64 [n]``, NaN where it has none.
+
+        Under ``"loss"`` it is each batch's mean loss.
 
         With hard rules also whether the answer breaks one: ``rules_broken``, and ``rules_broken_before`` of the answer
         that the head by itself would have given.
@@ -61,8 +63,10 @@ class Measured:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Metric -> its value on the whole: means of ``values``, and those that are no mean."""
-        means = {name: float(x.mean()) for name, x in self.values.items()}
+        """Metric -> its value on the whole: means of ``values``, and those that are no mean; of none that no sample
+        has a value of."""
+        means = {name: float(x.nanmean()) for name, x in self.values.items() if name != "loss" and not x.isnan().all()}
+        means["loss"] = float(self.values["loss"].mean())
         return means | self.head.summary([scores for scores, _ in self.scored], [batch for _, batch in self.scored])
 
     @cached_property
@@ -91,7 +95,7 @@ class Measured:
         """Scores, whose they are, and those before; where a sample is a row, many batches at once, as looking at a rule
         costs much the same for few rows."""
         pairs = [(scores, batch, earlier) for (scores, batch), earlier in zip_longest(self.scored, self.before)]
-        if isinstance(self.head.over, OverNodes):
+        if not isinstance(self.head.over, OverSamples):
             yield from pairs
             return
         every = torch.cat([scores for scores, _, _ in pairs]).split(AT_ONCE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
@@ -73,7 +73,7 @@ def identity(model: FusionModel, train: Sequence[Sample], valid: Sequence[Sample
             sample.weights,
             sample.facts,
             {"node facts": _plain(sample)},
-            {"target": sample.target},
+            sample.target if isinstance(sample.target, Mapping) else {"target": sample.target},
         ):
             for key, value in field.items():
                 exact.update(repr(key).encode())
@@ -115,5 +115,10 @@ def write_run(folder: Path, model: FusionModel, history: History, answers: list[
     told = {"split": "validation", "best_epoch": history.best_epoch, **history.metrics}
     rules = history.measured.rules
     write_json(folder / "metrics.json", {**told, "rules": rules} if rules else told)
-    lines = [{"name": a.name, "value": a.value, "score": a.score} for a in answers]
+    lines = [{"name": a.name, "value": a.value, "score": a.score, **_each_score(a)} for a in answers]
     write_lines(folder / "predictions.jsonl", lines)
+
+
+def _each_score(answer: Answer) -> dict[str, Any]:
+    """How sure each task is, of several."""
+    return {"scores": {name: own.score for name, own in answer.parts.items()}} if answer.parts else {}
