@@ -205,7 +205,7 @@ def _trees(rule: Lifted, grounds: Sequence[Ground], facts: Facts, like: Tensor) 
     group, parts = groups_of(facts, like), rule.apart(grounds, facts, like)
     if rule.once:
         for own in filter(None, parts):
-            yield counted(tuple(tree for ground in own for tree in _spelt(ground, like.shape[1])), 1, 1)
+            yield counted(tuple(tree for ground in own for tree in spelt(ground, like.shape[1])), 1, 1)
         return
     there = {int(group[own[0].rows[0, 0]]) for own in parts if own}
     for lacking in sorted(set(group.tolist()) - there):
