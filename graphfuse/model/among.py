@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,13 +13,12 @@ from torch import Tensor
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
+from graphfuse.core.kept import Kept
 from graphfuse.core.sample import Batch, Relation
 from graphfuse.core.schema import Schema
 from graphfuse.model.observed import SORTS, sorts_of
 from graphfuse.rules import Facts, Related, RuleSet
 
-KEPT = 64
-"""Of so many batches what is known is kept, as training and measures ask for it again and again."""
 NEXT, REVERSE = "next", "reverse"
 """Relations among links: one begins where another ends; one joins what another joins, the other way."""
 
@@ -43,7 +41,7 @@ class Among:
 
     rules: RuleSet
     of: str | Relation
-    kept: list[tuple[weakref.ref[Batch], Facts]] = field(default_factory=list, repr=False)
+    kept: Kept[Facts] = field(default_factory=Kept, repr=False)
 
     def __post_init__(self) -> None:
         _ = self.sorts
@@ -101,14 +99,7 @@ class Among:
         Raises:
             InputError: A fact is a word and is compared with numbers, or the other way; names the sample.
         """
-        for place, (of, facts) in enumerate(self.kept):
-            if of() is batch:
-                self.kept.append(self.kept.pop(place))
-                return facts
-        facts = self._facts(batch)
-        self.kept.append((weakref.ref(batch), facts))
-        self.kept[:] = [own for own in self.kept if own[0]() is not None][-KEPT:]
-        return facts
+        return self.kept.of(batch, self._facts)
 
     def _facts(self, batch: Batch) -> Facts:
         owner = self.owner(batch)
