@@ -17,8 +17,8 @@ from graphfuse.core.sample import Batch
 from graphfuse.heads import Classify, Tag
 from graphfuse.model.among import Among
 from graphfuse.rules import Exists, Facts, Label, Rule, RuleSet, RuleWarning, exactly_one
+from graphfuse.rules.alike import ImpossibleError
 from graphfuse.rules.known import known_loss
-from graphfuse.rules.together import ImpossibleError
 
 LEAST = 1e-12
 """The least marginal of which a logarithm is taken."""
