@@ -84,7 +84,7 @@ class Together:
         ``[B, L] -> float64 [B]``, of which the sum is that of all."""
         total, flat = logits[:, :0].sum(1, dtype=torch.double), logits.reshape(-1)  # zeros, with a gradient
         for compiled, cells in self.parts:
-            value = log_total(compiled, flat[cells], partial(self._refuse, cells, logits))
+            value = log_total(compiled, _at(flat, cells), partial(self._refuse, cells, logits))
             total = total.index_add(0, cells.amin(1) // logits.shape[1], value)
         return total
 
@@ -117,12 +117,22 @@ class Together:
         total = logits[:, :0].sum(1, dtype=torch.double)
         for compiled, cells in self.parts:
             free[cells.reshape(-1)] = False
-            given = torch.where(sign[cells] == 0, flat[cells].double(), sign[cells] * torch.inf)
-            every = log_total(compiled, flat[cells], partial(self._refuse, cells, logits))
-            told = log_total(compiled, given, lambda rows: None)
-            fine = told > NEVER / 2
+            seen = sign[cells] != 0
+            if not (asked := seen.any(1)).all():  # of what nothing is known nothing is learned
+                cells, seen = cells[asked], seen[asked]
+            if not len(cells):
+                continue
+            right, whole, x = sign[cells], seen.all(1), _at(flat, cells)
+            fine, told = compiled.holds(right > 0) | ~whole, own.new_zeros(len(cells))
+            if not whole.all():
+                part = (~whole).nonzero()[:, 0]
+                given = torch.where(right[part] == 0, x[part].double(), right[part] * torch.inf)
+                value = log_total(compiled, given, lambda rows: None)
+                fine[part] = value > NEVER / 2
+                told = told.index_copy(0, part, value.masked_fill(~fine[part], 0.0))
             bad[cells[~fine].reshape(-1) // labels] = True
-            value = torch.where(fine, own[cells].sum(1) + every - told.masked_fill(~fine, 0.0), 0.0)
+            every = log_total(compiled, x, partial(self._refuse, cells, logits))
+            value = torch.where(fine, _at(own, cells).sum(1) + every - told, 0.0)
             total = total.index_add(0, cells.amin(1) // labels, value)
         return total + (own * free).view(logits.shape).sum(1), bad
 
@@ -133,6 +143,11 @@ class Together:
             known = wrong[logits.reshape(-1)[wrong].isinf()]
             raise InputError(f"The infinite logits of {named_rows(known // logits.shape[1])} break rules that join "
                              "rows, so no answer satisfies them.")  # fmt: skip
+
+
+def _at(flat: Tensor, cells: Tensor) -> Tensor:
+    """``flat[cells]``, of which the gradient is summed quickly."""
+    return flat.index_select(0, cells.reshape(-1)).view(cells.shape)
 
 
 def _said(rule: Lifted, grounds: Sequence[Ground], facts: Facts, like: Tensor, shapes: Shapes) -> Iterator[Said]:
