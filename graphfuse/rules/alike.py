@@ -130,8 +130,8 @@ def alike(said: Sequence[Said], count: int) -> Iterator[tuple[bytes, Ints]]:
     found = dict[bytes, list[int]]()
     for at, (begin, end) in enumerate(zip([0, *ends], ends)):
         found.setdefault(text[begin:end], []).append(at)
-    for shape, own in found.items():
-        yield shape, order[first[own][:, None] + np.arange(sizes[own[0]])]
+    for shape, like in found.items():
+        yield shape, order[first[like][:, None] + np.arange(sizes[like[0]])]
 
 
 def _roots(groups: Sequence[Ints], count: int) -> Ints:
