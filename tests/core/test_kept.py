@@ -24,6 +24,8 @@ def test_it_is_made_once_of_each_batch_and_anew_of_one_that_is_like_it():
     assert found == [1, 1, 1]
     assert kept.of(replace(own), lambda own: 7) == 7
     assert kept.of(own, lambda own: 9) == 1
+    for at in range(100):  # each where one before was, that is gone
+        assert kept.of(batch(str(at)), lambda own: own.names) == (str(at),)
 
 
 def test_a_batch_is_not_held_and_only_the_last_are_remembered():
