@@ -1,5 +1,7 @@
 """Rows in groups, such as nodes of samples: a rule says of each group what it says of that group alone."""
 
+import math
+
 import pytest
 import torch
 from test_grounded import facts, rule, ruleset
@@ -114,3 +116,10 @@ def test_the_loss_of_what_exists_is_the_mean_of_the_groups_by_themselves(size):
     wanted = torch.stack(alone).mean()
     assert_close(found, wanted)
     assert_close(grad, torch.autograd.grad(wanted, own)[0])
+
+
+def test_what_is_as_good_as_impossible_in_a_group_costs_what_its_most_probable_costs():
+    x = torch.tensor([[-900.0], [-950.0], [0.0]], dtype=torch.double, requires_grad=True)
+    loss = RuleSet.parse("soft one: exists x. a(x)").loss(x, Facts(groups=torch.tensor([0, 0, 1])))
+    assert_close(loss.item(), (900 + math.log(2)) / 2)
+    assert_close(torch.autograd.grad(loss, x)[0][:, 0].tolist(), [-0.5, 0.0, -0.25])
