@@ -43,7 +43,7 @@ def lay(batch: Batch, schema: Schema, states: Mapping[str, Tensor]) -> FusionGra
     owners = torch.from_numpy(np.tile(np.arange(size), len(parts)).repeat(counts.ravel()))
     begins, owners = (each.to(reference.device, non_blocking=True) for each in (begins, owners))
     starts = (0, *ends[:, -1].tolist())
-    graph = FusionGraph(torch.cat(parts), schema, batch.names, starts, begins, owners, counts,
+    graph = FusionGraph(torch.cat(parts), schema, tuple(batch.names), starts, begins, owners, counts,
                         links=batch.links)  # fmt: skip
     return replace(graph, relations=_lay_relations(graph, batch), laid_out={})  # blocks that builders made are let go
 

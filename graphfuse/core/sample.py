@@ -100,14 +100,14 @@ class Batch:
         node_facts: One a sample.
     """
 
-    names: tuple[str, ...]
+    names: Sequence[str]
     nodes: Mapping[str, Tensor]
     offsets: Mapping[str, Tensor]
     links: Mapping[Relation, Tensor] = field(default_factory=dict)
     spans: Mapping[str, Tensor] = field(default_factory=dict)
     weights: Mapping[Relation, Tensor] = field(default_factory=dict)
-    targets: tuple[Any, ...] = ()
-    facts: tuple[Mapping[str, float | str], ...] = ()
+    targets: Sequence[Any] = ()
+    facts: Sequence[Mapping[str, float | str]] = ()
     node_facts: tuple[NodeFacts, ...] = ()
 
     def __len__(self) -> int:

@@ -15,7 +15,7 @@ from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
-from graphfuse.heads.marked import marked
+from graphfuse.heads.marked import Marked, marked
 from graphfuse.heads.metrics import calibration_error, macro_auc, macro_f1
 from graphfuse.heads.readout import VectorScores
 
@@ -74,7 +74,15 @@ class Classify:
 
     def right(self, batch: Batch, device: torch.device) -> Tensor:
         """Which labels are right, ``bool [B, C]``."""
-        return marked([_every(target) for target in batch.targets], self.labels).to(device)
+        return self.marks(batch.targets).to(device)
+
+    def marks(self, targets: Sequence[Any]) -> Tensor:
+        """Which labels are right by targets, ``bool [len(targets), C]``."""
+        if isinstance(targets, Marked):
+            return targets.marks
+        if any(issubclass(kind, tuple) for kind in set(map(type, targets))):
+            return marked([_every(target) for target in targets], self.labels)
+        return marked(list(zip(targets)), self.labels)
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
         """Minus the log of the right labels' probability, averaged over samples, each weighted as its label."""

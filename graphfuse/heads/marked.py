@@ -1,15 +1,28 @@
 """Labels as a table of marks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
+from itertools import chain
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from graphfuse.core.lazy import Lazy
 
-def marked(given: Sequence[Iterable[str]], labels: Sequence[str]) -> Tensor:
+
+class Marked(Lazy[tuple[str, ...]]):
+    """Targets that are marks already, ``bool [N, C]``; looked at, each is its labels."""
+
+    def __init__(self, marks: Tensor, labels: Sequence[str]):
+        super().__init__(len(marks), lambda row: tuple(labels[at] for at in marks[row].nonzero()[:, 0].tolist()))
+        self.marks = marks
+
+
+def marked(given: Sequence[Collection[str]], labels: Sequence[str]) -> Tensor:
     """Which of the labels each is given: ``bool [len(given), C]``. All at once, as a batch may have many nodes."""
     place = {label: number for number, label in enumerate(labels)}
-    pairs = [(row, place[label]) for row, own in enumerate(given) for label in own]
-    marks = torch.zeros(len(given), len(labels), dtype=torch.bool)
-    rows, columns = torch.tensor(pairs, dtype=torch.long).view(-1, 2).unbind(1)
-    return marks.index_put_((rows, columns), torch.tensor(True))
+    columns = np.array([place[label] for label in chain.from_iterable(given)], dtype=np.int64)
+    rows = np.arange(len(given)).repeat(np.array(list(map(len, given)), dtype=np.int64))
+    marks = np.zeros((len(given), len(labels)), dtype=bool)
+    marks[rows, columns] = True
+    return torch.from_numpy(marks)

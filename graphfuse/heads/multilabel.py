@@ -15,7 +15,7 @@ from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
-from graphfuse.heads.marked import marked
+from graphfuse.heads.marked import Marked, marked
 from graphfuse.heads.metrics import macro_auc, macro_f1
 from graphfuse.heads.readout import VectorScores
 
@@ -58,7 +58,11 @@ class MultiLabel:
 
     def right(self, batch: Batch, device: torch.device) -> Tensor:
         """Which labels are right, ``bool [B, C]``."""
-        return marked(batch.targets, self.labels).to(device)
+        return self.marks(batch.targets).to(device)
+
+    def marks(self, targets: Sequence[Any]) -> Tensor:
+        """Which labels are right by targets, ``bool [len(targets), C]``."""
+        return targets.marks if isinstance(targets, Marked) else marked(targets, self.labels)
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
         """Binary cross-entropy, averaged over samples and labels."""

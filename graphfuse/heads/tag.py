@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from statistics import fmean
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -14,9 +13,10 @@ from torch import Tensor, nn
 from graphfuse.core.answer import Answer
 from graphfuse.core.catalog import did_you_mean, look_up
 from graphfuse.core.errors import InputError
-from graphfuse.core.message import segment
+from graphfuse.core.kept import Kept
 from graphfuse.core.sample import Batch, Relation, Sample
 from graphfuse.core.schema import Schema
+from graphfuse.heads.by_row import ByRow, Rows, known_of, named
 from graphfuse.heads.classify import Classify
 from graphfuse.heads.multilabel import MultiLabel
 from graphfuse.heads.readout import EachScores
@@ -40,10 +40,12 @@ class Tag:
     Attributes:
         of: A kind, or a relation ``(source kind, name, target kind)`` whose links the samples bring (``gf.Linked``).
         each: ``Classify`` or ``MultiLabel``; also its ``config()``, with its name under ``head``.
+        kept: The rows of the last batches.
     """
 
     of: str | Relation
     each: Classify | MultiLabel
+    kept: Kept[Rows] = field(init=False, default_factory=Kept, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         of, each = _read(self.of, self.each)
@@ -98,69 +100,62 @@ class Tag:
 
     def known(self, batch: Batch) -> Tensor:
         """Of which rows the target is known, ``bool [N]``."""
-        known = [entry is not None for entry in self._entries(batch, self._sizes(batch))]
-        return torch.tensor(known, dtype=torch.bool, device=self._offsets(batch).device)
+        return self.look(batch).known.to(self._offsets(batch).device)
 
     def rows(self, batch: Batch) -> Batch:
         """The rows as ``N`` samples without nodes, named as in ``"case/7, paper 3"``, each with its target.
 
         The facts of a row are those of its node that are known, and those of its sample under other names.
         """
-        sizes = self._sizes(batch)
-        names = [self._name(name, row) for name, size in zip(batch.names, sizes) for row in range(size)]
-        return Batch(tuple(names), {}, {}, targets=tuple(self._entries(batch, sizes)),
-                     facts=tuple(self._facts(batch, sizes)))  # fmt: skip
+        return self.look(batch).every
+
+    def look(self, batch: Batch) -> Rows:
+        """The rows of a batch, which are read once, and what is known of them."""
+        return self.kept.of(batch, self._look)
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
         """That of ``each``, over the known rows of all samples; 0 if there is none."""
-        known, taught = self._taught(scores, batch)
-        return self.each.loss(scores[known], taught) if len(taught) else 0 * scores.sum()
+        return self.by_row.loss(scores, batch)
 
     def log_loss(self, scores: Tensor, batch: Batch) -> Tensor:
         """That of each known row, by which confidence is calibrated."""
-        known, taught = self._taught(scores, batch)
-        return self.each.log_loss(scores[known], taught)
+        return self.by_row.log_loss(scores, batch)
 
     def measure(self, scores: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Of each sample the means over its known rows; 0 where there is none."""
-        known, taught = self._taught(scores, batch)
-        owner = self.owner(batch).to(scores.device)[known]
-        found = self.each.measure(scores[known], taught)
-        return {name: segment(x, owner, len(batch), "mean") for name, x in found.items()}
+        return self.by_row.measure(scores, batch)
 
     def summary(self, scores: Sequence[Tensor], batches: Sequence[Batch]) -> dict[str, float]:
         """That of ``each``, over the known rows of a whole set."""
-        parts = [(x, *self._taught(x, batch)) for x, batch in zip(scores, batches)]
-        return self.each.summary([x[known] for x, known, _ in parts], [taught for *_, taught in parts])
+        return self.by_row.summary(scores, batches)
 
     def said(self, scores: Tensor, batch: Batch) -> Tensor:
         """That of ``each``, summed over a sample's rows, ``[B]``."""
-        return segment(self.each.said(scores, _nameless([])), self.owner(batch).to(scores.device), len(batch))
+        return self.by_row.said(scores, batch)
 
     def answers(self, scores: Tensor, batch: Batch) -> list[Answer]:
         """Of each sample the answers to its rows, in their order, and the mean of their confidences."""
-        sizes = self._sizes(batch)
-        self._check_rows(scores, sum(sizes))
-        every = iter(self.each.answers(scores, _nameless([None] * len(scores))))
-        parts = [list(islice(every, size)) for size in sizes]
-        sure = [fmean(row.score or 0.0 for row in own) if own else None for own in parts]
-        return [Answer(name, tuple(row.value for row in own), score)
-                for name, own, score in zip(batch.names, parts, sure)]  # fmt: skip
+        return self.by_row.answers(scores, batch)
 
-    def _taught(self, scores: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
-        """Which rows are known, ``bool [N]``, and these as samples of which the targets alone are told."""
-        entries = self._entries(batch, self._sizes(batch))
-        self._check_rows(scores, len(entries))
-        known = torch.tensor([entry is not None for entry in entries], dtype=torch.bool)
-        return known.to(scores.device), _nameless([entry for entry in entries if entry is not None])
+    @cached_property
+    def by_row(self) -> ByRow:
+        """What ``each`` makes of rows."""
+        return ByRow(self.each, self.look)
 
-    def _entries(self, batch: Batch, sizes: Sequence[int]) -> list[Any]:
-        """A target a row. A sample whose rows are hidden, as modality dropout does, has none."""
-        entries: list[Any] = []
+    def _look(self, batch: Batch) -> Rows:
+        owner = self.owner(batch)
+        sizes = torch.bincount(owner, minlength=len(batch)).tolist()
+        of_nodes = [own.get(self.of, {}) for own in batch.node_facts] if isinstance(self.of, str) else []
+        names, facts = named(batch.names, self._short, sizes), known_of(batch.facts, of_nodes, sizes)
+        return Rows(self._called, self.labels, self.each.marks, owner, sizes, names, self._targets(batch, sizes), facts)
+
+    def _targets(self, batch: Batch, sizes: Sequence[int]) -> list[Any]:
+        """One a row. A sample whose rows are hidden, as modality dropout does, has none."""
+        targets: list[Any] = []
         for name, target, size in zip(batch.names, batch.targets or [None] * len(batch), sizes):
             known = target is not None and size > 0
-            entries += self._listed(name, target, size) if known else [None] * size
-        return entries
+            targets += self._listed(name, target, size) if known else [None] * size
+        return targets
 
     def _listed(self, name: str, target: Any, size: int) -> Sequence[Any]:
         if isinstance(target, str) or not isinstance(target, Sequence):
@@ -184,23 +179,7 @@ class Tag:
                     continue
                 words.add(entry)
             if entry is not None:
-                yield Sample(self._name(sample.name, row), {}, target=entry)
-
-    def _facts(self, batch: Batch, sizes: Sequence[int]) -> Iterator[Mapping[str, float | str]]:
-        nothing: list[dict] = [{}] * len(batch)
-        for facts, of_nodes, size in zip(batch.facts or nothing, batch.node_facts or nothing, sizes):
-            own = of_nodes.get(self.of, {})
-            columns = {name: x.double().tolist() if isinstance(x, Tensor) else x for name, x in own.items()}
-            of_sample = {name: value for name, value in facts.items() if name not in columns}
-            for row in range(size):
-                known = {name: x[row] for name, x in columns.items() if x[row] is not None and x[row] == x[row]}
-                yield {**of_sample, **known}
-
-    def _sizes(self, batch: Batch) -> list[int]:
-        """How many rows each sample has."""
-        if isinstance(self.of, str):
-            return self._offsets(batch).diff().tolist()
-        return torch.bincount(self.owner(batch), minlength=len(batch)).tolist()
+                yield Sample(f"{sample.name}, {self._short} {row}", {}, target=entry)
 
     def _size(self, sample: Sample) -> int:
         if isinstance(self.of, str):
@@ -210,13 +189,9 @@ class Tag:
     def _offsets(self, batch: Batch) -> Tensor:
         return batch.offsets[self.of if isinstance(self.of, str) else self.of[0]]
 
-    def _check_rows(self, scores: Tensor, rows: int) -> None:
-        if len(scores) != rows:
-            raise InputError(f"Tag: {len(scores)} rows are scored, and the samples have {rows} {self._called}; an "
-                             "encoder that is trained with the model must give a node for each row.")  # fmt: skip
-
-    def _name(self, sample: str, row: int) -> str:
-        return f"{sample}, {self.of if isinstance(self.of, str) else ' '.join(self.of)} {row}"
+    @property
+    def _short(self) -> str:
+        return self.of if isinstance(self.of, str) else " ".join(self.of)
 
     @property
     def _called(self) -> str:
@@ -236,7 +211,3 @@ def _read(of: Any, each: Any) -> tuple[str | Relation, Classify | MultiLabel]:
     if not isinstance(each, Classify | MultiLabel):
         raise InputError(f"Tag: each is a {type(each).__name__}; Classify or MultiLabel is needed.")
     return of, each
-
-
-def _nameless(targets: Sequence[Any]) -> Batch:
-    return Batch(("",) * len(targets), {}, {}, targets=tuple(targets))

@@ -17,8 +17,8 @@ from graphfuse.core.sample import Batch
 from graphfuse.heads import Classify, Tag
 from graphfuse.model.among import Among
 from graphfuse.rules import Exists, Facts, Label, Rule, RuleSet, RuleWarning, exactly_one
+from graphfuse.rules.alike import ImpossibleError
 from graphfuse.rules.known import known_loss
-from graphfuse.rules.together import ImpossibleError
 
 LEAST = 1e-12
 """The least marginal of which a logarithm is taken."""
@@ -129,11 +129,10 @@ def known_labels(head: Tag, batch: Batch) -> tuple[Tensor, Tensor]:
 
     Of ``Classify``, a row of which no label is right is not known.
     """
-    known = head.known(batch).cpu()
-    right = torch.zeros(len(known), len(head.labels), dtype=torch.bool)
-    told = tuple(target for target, own in zip(head.rows(batch).targets, known.tolist()) if own)
-    right[known] = head.each.right(Batch(("",) * len(told), {}, {}, targets=told), torch.device("cpu"))
-    return known & right.any(1) if isinstance(head.each, Classify) else known, right
+    rows = head.look(batch)
+    right = torch.zeros(len(rows.known), len(head.labels), dtype=torch.bool)
+    right[rows.known] = rows.right
+    return rows.known & right.any(1) if isinstance(head.each, Classify) else rows.known, right
 
 
 def broken_by_labels(head: Tag, rules: RuleSet, among: Among, batch: Batch) -> Tensor:

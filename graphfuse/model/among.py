@@ -13,10 +13,10 @@ from torch import Tensor
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
+from graphfuse.core.kept import Kept
 from graphfuse.core.sample import Batch, Relation
 from graphfuse.core.schema import Schema
 from graphfuse.model.observed import SORTS, sorts_of
-from graphfuse.model.recent import Recent, recent
 from graphfuse.rules import Facts, Related, RuleSet
 
 NEXT, REVERSE = "next", "reverse"
@@ -41,7 +41,7 @@ class Among:
 
     rules: RuleSet
     of: str | Relation
-    kept: Recent[Facts] = field(default_factory=list, repr=False)
+    kept: Kept[Facts] = field(default_factory=Kept, repr=False)
 
     def __post_init__(self) -> None:
         _ = self.sorts
@@ -90,7 +90,7 @@ class Among:
         Raises:
             InputError: A fact is a word and is compared with numbers, or the other way; names the sample.
         """
-        return recent(self.kept, batch, self._facts)
+        return self.kept.of(batch, self._facts)
 
     def _facts(self, batch: Batch) -> Facts:
         owner = self.owner(batch)

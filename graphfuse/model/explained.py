@@ -15,6 +15,7 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.sample import Batch
 from graphfuse.heads import Choose, Classify, MultiLabel, Tag
 from graphfuse.model.over_nodes import OverNodes
+from graphfuse.model.over_samples import OverSamples
 from graphfuse.model.ruled import Ruled
 from graphfuse.rules import Explanation, JointExplanation, Label, Rule, RuleWarning, exactly_one
 from graphfuse.rules.explain import explain_row
@@ -51,6 +52,9 @@ def explained(head: Ruled, scores: Tensor, batch: Batch, names: str | None = Non
         raise InputError(f"The batch has {len(batch)} samples; one is explained at a time.")
     if isinstance(head.over, OverNodes):
         return _of_nodes(head, head.over, scores, batch, names)
+    if not isinstance(head.over, OverSamples):
+        raise InputError(f"Rules over several tasks, as of {type(head.head).__name__}, are not explained; those of one "
+                         "head are.")  # fmt: skip
     if names is not None:
         raise InputError(f"names={names!r} is of nodes, and {type(head.head).__name__} answers of a sample; leave it "
                          "out.")  # fmt: skip

@@ -9,14 +9,16 @@ allowed depends on the facts of a sample, where rules ask for them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from graphfuse.core.answer import Answer
+from graphfuse.core.kept import Kept
 from graphfuse.core.sample import Batch
 from graphfuse.heads import Classify, MultiLabel
+from graphfuse.heads.marked import Marked
 from graphfuse.heads.metrics import macro_auc, macro_f1
 from graphfuse.model.observed import Asked
 
@@ -91,10 +93,16 @@ class OneGiven:
     A label that breaks a hard rule has no probability: a sample of it teaches nothing, and is measured as wrong.
 
     Each method raises ``InputError`` with the name of a sample whose facts leave no label.
+
+    Attributes:
+        head: By itself.
+        asked: What rules ask of a batch.
+        kept: Which labels are allowed, of the last batches.
     """
 
     head: Classify
     asked: Asked
+    kept: Kept[Tensor] = field(default_factory=Kept, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.asked.sorts:
@@ -102,13 +110,7 @@ class OneGiven:
 
     def allowed(self, batch: Batch) -> Tensor:
         """Which labels are, of each sample, ``bool [B, C]``."""
-        allowed = torch.zeros(len(batch), len(self.head.labels), dtype=torch.bool)
-        hard = torch.tensor([rule.hard for rule in self.asked.rules.rules])
-        for rows, broken in self.asked.each_alone(batch):
-            allowed[rows] = ~broken[:, hard].any(1)
-            if not allowed[rows[0]].any():
-                raise self.asked.impossible(batch, int(rows[0]), NONE)
-        return allowed
+        return self.kept.of(batch, self._allowed)
 
     def loss(self, scores: Tensor, batch: Batch) -> Tensor:
         """The head's, over allowed labels."""
@@ -127,7 +129,7 @@ class OneGiven:
         over = [self._over(own, batch) for own, batch in zip(scores, batches)]
         taught = [self._taught(batch) for batch in batches]
         found = self.head.summary(over, taught)
-        if not any(target for batch in taught for target in batch.targets):
+        if not any(self.head.right(batch, torch.device("cpu")).any() for batch in taught):
             found.pop("log_loss", None)  # of no sample there is one
         return found
 
@@ -148,14 +150,18 @@ class OneGiven:
 
     def _taught(self, batch: Batch) -> Batch:
         """The batch with those of each sample's right labels that are allowed."""
-        allowed = self.allowed(batch)
-        if allowed.all():
-            return batch
-        place = {label: number for number, label in enumerate(self.head.labels)}
-        return replace(batch, targets=tuple(
-            tuple(x for x in (target if isinstance(target, tuple) else (target,)) if own[place[x]])
-            for target, own in zip(batch.targets, allowed.tolist())
-        ))  # fmt: skip
+        right = self.head.right(batch, torch.device("cpu"))
+        return replace(batch, targets=Marked(right & self.allowed(batch), self.head.labels))
+
+    def _allowed(self, batch: Batch) -> Tensor:
+        allowed = torch.zeros(len(batch), len(self.head.labels), dtype=torch.bool)
+        hard = torch.tensor([rule.hard for rule in self.asked.rules.rules])
+        for rows, broken in self.asked.each_alone(batch):
+            alone = ~broken[:, hard].any(1)
+            if not alone.any():
+                raise self.asked.impossible(batch, int(rows[0]), NONE)
+            allowed[rows] = alone
+        return allowed
 
 
 def chosen(head: Classify | MultiLabel, scores: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from graphfuse.core.errors import InputError
+from graphfuse.core.lazy import Lazy
 from graphfuse.core.sample import Batch
 from graphfuse.rules import Facts, Measured, RuleSet
 from graphfuse.rules.atoms import of_row
@@ -21,6 +22,25 @@ from graphfuse.rules.expression import Expression
 CASES = 1_024
 """Of one rule that are rehearsed."""
 SORTS: Mapping[type, tuple[str, str]] = {str: ("a word", "words"), float: ("a number", "numbers")}
+
+
+class Observed(Lazy[Mapping[str, float | str]]):
+    """Facts of samples that are columns already; looked at, those of one are what is known of it."""
+
+    def __init__(self, columns: Facts, size: int):
+        def known(row: int) -> dict[str, float | str]:
+            own = {name: float(x[row]) if isinstance(x, Tensor) else x[row] for name, x in columns.features.items()}
+            return {name: value for name, value in own.items() if value is not None and value == value}
+
+        super().__init__(size, known)
+        self.columns = columns
+
+    def taken(self, places: Sequence[int]) -> Observed:
+        """The facts of some samples."""
+        return Observed(Facts(features={
+            name: x[torch.tensor(places, dtype=torch.long)] if isinstance(x, Tensor) else [x[at] for at in places]
+            for name, x in self.columns.features.items()
+        }), len(places))  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +81,8 @@ class Asked:
         """
         if not self.sorts:
             return None
+        if isinstance(batch.facts, Observed):
+            return batch.facts.columns
         every = batch.facts or ({},) * len(batch)
         features = dict[str, Tensor | list[str | None]]()
         for name, sort in self.sorts.items():
@@ -130,10 +152,15 @@ class Asked:
         if facts is None or not len(batch):
             yield from [((), torch.arange(len(batch)))] if len(batch) else []
             return
-        seen = torch.stack([facts.measured(atom, len(batch)) for atom in self.atoms], 1)  # [B, A]
-        cases, of = seen.unique(dim=0, return_inverse=True)
-        for number in dict.fromkeys(of.tolist()):
-            yield tuple(cases[number].tolist()), (of == number).nonzero()[:, 0]
+        known = facts.kept(len(batch))
+        if ("cases", self) not in known:
+            number = torch.zeros(len(batch), dtype=torch.long)
+            seen = [facts.measured(atom, len(batch)) for atom in self.atoms]
+            for truth in seen:  # a number a case, however many comparisons there are
+                number = (2 * number + truth).unique(return_inverse=True)[1]
+            own = [(number == case).nonzero()[:, 0] for case in dict.fromkeys(number.tolist())]
+            known["cases", self] = [(tuple(bool(truth[rows[0]]) for truth in seen), rows) for rows in own]
+        yield from known["cases", self]
 
 
 def sorts_of(rules: RuleSet) -> dict[str, type]:

@@ -13,9 +13,10 @@ from graphfuse.core.message import segment, segment_softmax
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.heads import Choose, Classify, Tag
+from graphfuse.heads.by_row import ByRow
 from graphfuse.model.all_rows import AllRows, broken_by_labels, known_labels
 from graphfuse.model.among import Among
-from graphfuse.model.each_row import EachRow
+from graphfuse.model.each_row import each_row
 from graphfuse.model.given import chosen
 from graphfuse.model.one_node import OneNode, alone
 from graphfuse.model.over_samples import LEAST, of_one, weighed
@@ -56,14 +57,14 @@ class OverNodes:
         return self.among.sorts
 
     @cached_property
-    def answering(self) -> Choose | Tag | OneNode | EachRow | AllRows:
+    def answering(self) -> Choose | Tag | OneNode | ByRow | AllRows:
         """The head that answers: conditioned on hard rules in mode ``exact``."""
         if self.mode != "exact":
             return self.head
         if isinstance(self.head, Choose):
             return OneNode(self.head, self.among)
         joining = any(rule.hard and not of_one(rule.says) for rule in self.rules.rules)
-        return AllRows.of(self.head, self.among) if joining else EachRow.of(self.head, self.rules)
+        return AllRows.of(self.head, self.among) if joining else each_row(self.head, self.among)
 
     def check_schema(self, schema: Schema) -> None:
         """Raises ``InputError`` where rules speak of a relation that the schema does not give."""
@@ -140,8 +141,8 @@ class OverNodes:
         """The names of what is known of a sample and of its nodes or links."""
         return {*sample.facts, *sample.node_facts.get(self.among.kind, {})}
 
-    def _said(self, head: Choose | Tag | OneNode | EachRow | AllRows, scores: Tensor, batch: Batch) -> Tensor:
-        if isinstance(head, OneNode | EachRow | AllRows):
+    def _said(self, head: Choose | Tag | OneNode | ByRow | AllRows, scores: Tensor, batch: Batch) -> Tensor:
+        if isinstance(head, OneNode | ByRow | AllRows):
             return head.chosen(scores, batch)
         if isinstance(head, Tag):
             return chosen(head.each, scores)

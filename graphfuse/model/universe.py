@@ -13,13 +13,13 @@ from torch import Tensor
 
 from graphfuse.core.catalog import did_you_mean
 from graphfuse.core.errors import InputError
+from graphfuse.core.kept import Kept
 from graphfuse.core.sample import Batch, Relation
 from graphfuse.core.schema import Schema
 from graphfuse.heads import Choose, MultiTask, Regress, Tag
 from graphfuse.heads.task import Labelling, shape_of
 from graphfuse.model.among import NEXT, REVERSE, feature_of, links_of, owner_of, pairs_of
 from graphfuse.model.observed import sorts_of
-from graphfuse.model.recent import Recent, recent
 from graphfuse.rules import (
     And,
     Exists,
@@ -86,7 +86,7 @@ class Universe:
 
     head: MultiTask
     rules: RuleSet
-    kept: Recent[Laid] = field(default_factory=list, repr=False)
+    kept: Kept[Laid] = field(default_factory=Kept, repr=False)
 
     def __post_init__(self) -> None:
         _ = self.sorts, self.variables
@@ -195,7 +195,7 @@ class Universe:
         Raises:
             InputError: A fact is a word and is compared with numbers, or the other way; names the sample.
         """
-        return recent(self.kept, batch, self._laid)
+        return self.kept.of(batch, self._laid)
 
     def _laid(self, batch: Batch) -> Laid:
         asked = [own for own in self._relations(batch.links) if own[1] in self.relations]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from graphfuse.core.errors import InputError
+from graphfuse.rules.alike import Shapes
 from graphfuse.rules.atoms import Atom, Differ, Exists, ForAll, Label, Measured, of_row, renamed
 from graphfuse.rules.compiled import Compiled, contradiction, never
 from graphfuse.rules.cost import log_total
@@ -111,6 +112,11 @@ class Conditioned:
         """What is known where rules ask nothing."""
         return Facts()
 
+    @cached_property
+    def shapes(self) -> Shapes:
+        """What was made ready of rows that rules join."""
+        return Shapes(self.budget, self.source)
+
     def together(self, logits: Tensor, graph: Facts | None) -> Together:
         """Hard rules of all rows, made ready once for these facts."""
         asked = [atom for lifted in self.hard for atom in lifted.observed if not isinstance(atom, Differ)]
@@ -119,7 +125,7 @@ class Conditioned:
         )
         known, key = facts.kept(len(logits)), ("together", self, logits.device)
         if key not in known:
-            known[key] = Together.of(self.hard, facts, logits.detach(), self.place, self.budget, self.source)
+            known[key] = Together.of(self.hard, facts, logits.detach(), self.place, self.shapes)
         found: Together = known[key]
         return found
 

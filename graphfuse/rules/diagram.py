@@ -154,10 +154,14 @@ def _layers(
         ends[last[number]] |= 1 << number
         for literal in clause:
             satisfies[at[abs(literal) - 1]][literal > 0] |= 1 << number
-    states: dict[tuple[int, tuple[Tree, ...]], int] = {(0, tuple(trees)): 0}
-    layers, known, total = list[list[list[int]]](), dict[Any, Tree](), 0
+    spelt, speak = _Spelt(), dict[int, list[int]]()
+    for place, tree in enumerate(trees):
+        for label in set(labels_in(tree)):
+            speak.setdefault(label, []).append(place)
+    states: dict[tuple[int, tuple[int, ...]], int] = {(0, tuple(map(spelt.number, trees))): 0}
+    layers, total = list[list[list[int]]](), 0
     for layer, label in enumerate(order):
-        following, nexts = dict[tuple[int, tuple[Tree, ...]], int](), list[list[int]]()
+        following, nexts = dict[tuple[int, tuple[int, ...]], int](), list[list[int]]()
         for done, left in states:
             if len(following) + total > nodes or (len(nexts) % 256 == 0 and monotonic() > until):
                 raise TooLargeError
@@ -166,7 +170,7 @@ def _layers(
                 now = done | satisfies[layer][true]
                 then = -1
                 if not ends[layer] & ~now:
-                    rest = _rest(left, label + 1 if true else -(label + 1), known)
+                    rest = spelt.rest(left, speak.get(label, ()), label + 1 if true else -(label + 1))
                     if rest is not None:
                         then = following.setdefault((now & ~ends[layer], rest), len(following))
                 nexts[-1].append(then)
@@ -176,16 +180,32 @@ def _layers(
     return _merged(order, layers) if states else None
 
 
-def _rest(trees: tuple[Tree, ...], literal: int, known: dict[Any, Tree]) -> tuple[Tree, ...] | None:
-    """What is left of trees where a literal is true; ``None`` where one is broken."""
-    left = []
-    for tree in trees:
-        own = given(tree, literal, known)
-        if own is False:
-            return None
-        if own is not True:
-            left.append(own)
-    return tuple(left)
+class _Spelt:
+    """Trees by numbers, as a state of many is looked up often: 0 where one is satisfied, -1 where it is broken."""
+
+    def __init__(self) -> None:
+        self.numbers, self.trees = dict[Tree, int](), list[Tree]([True])
+        self.follows, self.known = dict[tuple[int, int], int](), dict[Any, Tree]()
+
+    def number(self, tree: Tree) -> int:
+        if isinstance(tree, bool):
+            return 0 if tree else -1
+        if tree not in self.numbers:
+            self.numbers[tree] = len(self.trees)
+            self.trees.append(tree)
+        return self.numbers[tree]
+
+    def rest(self, left: tuple[int, ...], places: Sequence[int], literal: int) -> tuple[int, ...] | None:
+        """What is left where a literal is true, of which some speak; ``None`` where one is broken."""
+        found = list(left)
+        for place in places:
+            own = left[place], literal
+            if own not in self.follows:
+                self.follows[own] = self.number(given(self.trees[own[0]], literal, self.known))
+            if self.follows[own] < 0:
+                return None
+            found[place] = self.follows[own]
+        return tuple(found)
 
 
 def _merged(order: Sequence[int], layers: Sequence[list[list[int]]]) -> Diagram | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -76,6 +77,14 @@ class Layered:
                    for false, true, width in zip(diagram.false, diagram.true, widths)]  # fmt: skip
         with torch.inference_mode(False):  # what is made under it could not be used in training
             return cls(diagram.order, tuple(map(torch.from_numpy, follows)), diagram.models())
+
+    @cached_property
+    def doubled(self) -> tuple[Tensor, ...]:
+        """As ``follows``, of two layers in one by what both labels are, ``[4, W + 1]`` each; of an odd number of layers
+        the first goes with a label that is always false."""
+        with torch.inference_mode(False):
+            each = [torch.tensor([[0, 1], [1, 1]]), *self.follows][1 - len(self.follows) % 2 :]
+            return tuple(second[:, first].transpose(0, 1).flatten(0, 1) for first, second in zip(each[::2], each[1::2]))
 
     def total(self, off: Tensor, on: Tensor) -> Tensor:
         """By sums from the last layer up; its gradient by what flows down from the first."""
@@ -152,17 +161,25 @@ class _Total(torch.autograd.Function):
 
 
 class _Product(torch.autograd.Function):
-    """As :class:`_Total`, of the weights themselves, which takes no exponentials: where no product of them can be 0."""
+    """As :class:`_Total`, of the weights themselves, which takes no exponentials: where no product of them can be 0.
+
+    Two layers at a time: as many numbers by half as many operations. What leads nowhere is worth 0, and so are its
+    shares, whatever flows there.
+    """
 
     @staticmethod
     def forward(ctx: Any, diagram: Layered, off: Tensor, on: Tensor) -> Tensor:
         ctx.save_for_backward(off, on)
-        ctx.diagram, ctx.sides, ctx.own = diagram, list[Tensor](), _sides(off.exp(), on.exp())
+        each = torch.stack([off, on], 1).exp_()
+        if len(off) % 2:
+            each = torch.cat([each.new_tensor([[[1.0], [0.0]]]).expand(1, 2, off.shape[1]), each])
+        own = (each[::2, :, None] * each[1::2, None]).flatten(1, 2)[:, :, None].unbind()  # [4, 1, B] each
+        ctx.diagram, ctx.own, ctx.sides = diagram, own, list[Tensor]()
         value = off.new_tensor([[1.0], [0.0]]).expand(2, off.shape[1])
-        for follows, own in zip(reversed(diagram.follows), reversed(ctx.own)):
-            both = _taken(value, follows).mul_(own)
-            value = torch.add(*both.unbind())
-            ctx.sides.append(both)
+        for follows, weight in zip(reversed(diagram.doubled), reversed(own)):
+            sides = _taken(value, follows).mul_(weight)
+            value = sides.sum(0)
+            ctx.sides.append(sides)
         ctx.value = value[0]
         return value[0].log()
 
@@ -171,13 +188,15 @@ class _Product(torch.autograd.Function):
         off, on = ctx.saved_tensors
         if torch.is_grad_enabled():  # of which a gradient is wanted too
             return None, *torch.autograd.grad(ctx.diagram.plainly(off, on), (off, on), grad, create_graph=True)
-        share, found, sides = (grad / ctx.value)[None], list[Tensor](), ctx.sides[::-1]
-        widths = [*(both.shape[1] for both in sides[1:]), 2]
-        for follows, own, both, width in zip(ctx.diagram.follows, ctx.own, sides, widths):
-            found.append((both[:, : len(share)] * share).sum(1))
-            into = follows[:, : len(share)].to(off.device).reshape(-1)
+        share, found, sides = torch.stack([grad / ctx.value, torch.zeros_like(grad)]), list[Tensor](), ctx.sides[::-1]
+        widths = [*(own.shape[1] for own in sides[1:]), 2]
+        for follows, own, side, width in zip(ctx.diagram.doubled, ctx.own, sides, widths):
+            found.append((side * share).sum(1))
+            into = follows.to(off.device).view(-1)
             share = off.new_zeros(width, off.shape[1]).index_add_(0, into, (own * share).flatten(0, 1))
-        return None, *torch.stack(found, 1).unbind()
+        both = torch.stack(found).unflatten(1, (2, 2))  # [pairs, 2, 2, B]
+        each = torch.stack([both.sum(2), both.sum(1)], 1).flatten(0, 1)[-len(off) :]
+        return None, *each.unbind(1)
 
 
 class _Either(torch.autograd.Function):

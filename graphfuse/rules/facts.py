@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class Facts:
                 continue
             if isinstance(values, str) or not isinstance(values, Sequence):
                 raise InputError(f"Feature {name!r} is a {type(values).__name__}; expected a tensor [B], or B words.")
-            if not all(isinstance(word, str | None) for word in values):
+            if not all(issubclass(kind, str | NoneType) for kind in set(map(type, values))):
                 raise InputError(f"Feature {name!r} is no tensor, and not all of it are words.")
         if self.groups is not None and not isinstance(self.groups, Tensor):
             raise InputError(f"groups is a {type(self.groups).__name__}; expected a tensor int64 [B].")

@@ -230,8 +230,7 @@ class RuleSet:
                 continue
             grounds = self._ground(lifted, logits, graph)
             if grounds:
-                each = [cost(lifted, own, logits, self.budget) for own in lifted.apart(grounds, graph, logits)]
-                total = total + weigh[place] * sum(each) / len(each)
+                total = total + weigh[place] * cost(lifted, grounds, graph, logits, self.budget)
                 if rule.weight is None and not rule.hard:
                     total = total - weigh[place].log()
         if kind == "exact" and len(logits):

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from graphfuse.core.errors import InputError
-from graphfuse.rules.compiled import Compiled, contradiction
+from graphfuse.core.graph import Ints
+from graphfuse.rules.alike import ImpossibleError, Said, Shapes, alike
+from graphfuse.rules.compiled import Compiled
 from graphfuse.rules.cost import log_total
-from graphfuse.rules.diagram import Budget, TooLargeError, parted
 from graphfuse.rules.exact import NEVER, impossible, odds, weights
 from graphfuse.rules.facts import Facts
 from graphfuse.rules.lifted import Ground, Lifted, groups_of, named_rows
@@ -22,14 +24,6 @@ from graphfuse.rules.normal import joined as junction
 
 MOST = 200_000
 """As many groundings are taken together."""
-
-
-class ImpossibleError(InputError):
-    """Hard rules cannot hold of some rows, of which one is told."""
-
-    def __init__(self, what: str, row: int):
-        super().__init__(what)
-        self.row = row
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,37 +45,24 @@ class Together:
     parts: tuple[tuple[Compiled, Tensor], ...]
 
     @classmethod
-    def of(cls, rules: Sequence[Lifted], facts: Facts, like: Tensor, place: Mapping[str, int], budget: Budget,
-           source: str) -> Together:  # fmt: skip
-        """For logits ``[B, L]`` like these.
+    def of(cls, rules: Sequence[Lifted], facts: Facts, like: Tensor, place: Mapping[str, int],
+           shapes: Shapes) -> Together:  # fmt: skip
+        """For logits ``[B, L]`` like these; ``shapes`` are what was made ready of components before.
 
         Raises:
             InputError: Rules contradict each other for these facts, and which; or are beyond the budget.
         """
-        found = tuple(rule.ground(len(like), facts, place, budget, like.device) for rule in rules)
+        found = tuple(rule.ground(len(like), facts, place, shapes.budget, like.device) for rule in rules)
         many = sum(len(ground) for grounds in found for ground in grounds)
         if many > MOST:
-            raise InputError(f"{source}: hard rules that join rows have {many:,} groundings, and are answered exactly "
-                             f"up to {MOST:,}; make them soft, or give fewer rows at once.")  # fmt: skip
-        trees, whose = list[Tree](), list[Lifted]()
-        for rule, grounds in zip(rules, found):
-            for tree in _trees(rule, grounds, facts, like):
-                if tree is not True:
-                    trees.append(tree)
-                    whose.append(rule)
-        alike = dict[tuple[Tree, ...], list[list[int]]]()
-        by = dict[tuple[Tree, ...], list[Lifted]]()
-        for cells, own in _components(trees):
-            number = {cell + 1: at for at, cell in enumerate(cells, 1)}
-            said = tuple(renumbered(trees[at], number) for at in own)
-            alike.setdefault(said, []).append(cells)
-            by.setdefault(said, [whose[at] for at in own])
-        parts = list[tuple[Compiled, Tensor]]()
+            raise InputError(f"{shapes.source}: hard rules that join rows have {many:,} groundings, and are answered "
+                             f"exactly up to {MOST:,}; make them soft, or give fewer rows at once.")  # fmt: skip
+        shapes.begin()
+        said = [own for rule, grounds in zip(rules, found) for own in _said(rule, grounds, facts, like, shapes)]
+        parts = [(shapes.compiled(shape, cells, like.shape[1]), cells) for shape, cells in alike(said, like.numel())]
         with torch.inference_mode(False):
-            for said, each in alike.items():
-                compiled = _compiled(said, by[said], each[0], like.shape[1], budget, source)
-                parts.append((compiled, torch.tensor(each, device=like.device)))
-        return cls(tuple(rules), found, facts, tuple(parts))
+            return cls(tuple(rules), found, facts, tuple((own, torch.tensor(cells, device=like.device))
+                                                         for own, cells in parts))  # fmt: skip
 
     def answer(self, logits: Tensor) -> Tensor:
         """The most probable that satisfies all hard rules, ``[B, L] -> bool [B, L]``."""
@@ -103,7 +84,7 @@ class Together:
         ``[B, L] -> float64 [B]``, of which the sum is that of all."""
         total, flat = logits[:, :0].sum(1, dtype=torch.double), logits.reshape(-1)  # zeros, with a gradient
         for compiled, cells in self.parts:
-            value = log_total(compiled, flat[cells], partial(self._refuse, cells, logits))
+            value = log_total(compiled, _at(flat, cells), partial(self._refuse, cells, logits))
             total = total.index_add(0, cells.amin(1) // logits.shape[1], value)
         return total
 
@@ -135,20 +116,31 @@ class Together:
         sign = known.reshape(-1, flat.numel()).double()  # [K, B * L]
         own = torch.where(sign == 0, 0.0, -logsigmoid(sign * flat.double()))
         free, total = torch.ones_like(flat, dtype=torch.bool), own.new_zeros(len(sign), rows)
-        bad = torch.zeros_like(total, dtype=torch.long)
+        bad = torch.zeros_like(total, dtype=torch.bool)
         for compiled, cells in self.parts:
             free[cells.reshape(-1)] = False
-            here = sign[:, cells]  # [K, M, n]
-            given = torch.where(here == 0, flat[cells].double(), here * torch.inf)
-            every = log_total(compiled, flat[cells], partial(self._refuse, cells, logits))
-            told = log_total(compiled, given.flatten(0, 1), lambda rows: None).view(len(sign), -1)
-            fine = told > NEVER / 2
-            wrong = (~fine)[:, :, None].expand_as(here).reshape(len(sign), -1)
-            bad = bad.index_add(1, cells.reshape(-1) // labels, wrong.long())
-            value = torch.where(fine, own[:, cells].sum(2) + every - told.masked_fill(~fine, 0.0), 0.0)
-            total = total.index_add(1, cells.amin(1) // labels, value)
+            seen = sign[:, cells] != 0  # [K, M, n]
+            if not (some := seen.any(2).any(0)).all():  # of what nothing is known nothing is learned
+                cells, seen = cells[some], seen[:, some]
+            if not len(cells):
+                continue
+            which, at = seen.any(2).nonzero(as_tuple=True)  # [P]: what is known, and of which component
+            here, x = cells[at], _at(flat, cells)
+            right, whole = sign[which[:, None], here], seen[which, at].all(1)
+            fine, told = compiled.holds(right > 0) | ~whole, own.new_zeros(len(at))
+            if not whole.all():
+                part = (~whole).nonzero()[:, 0]
+                given = torch.where(right[part] == 0, x[at[part]].double(), right[part] * torch.inf)
+                value = log_total(compiled, given, lambda rows: None)
+                fine[part] = value > NEVER / 2
+                told = told.index_copy(0, part, value.masked_fill(~fine[part], 0.0))
+            bad[which[~fine][:, None], here[~fine] // labels] = True
+            every = log_total(compiled, x, partial(self._refuse, cells, logits)).index_select(0, at)
+            lone = _at(own.reshape(-1), which[:, None] * flat.numel() + here).sum(1)
+            value = torch.where(fine, lone + every - told, 0.0)
+            total = total.index_put((which, here.amin(1) // labels), value, accumulate=True)
         total = total + (own * free).view(-1, rows, labels).sum(2)
-        return total.view(*each, rows), (bad > 0).view(*each, rows)
+        return total.view(*each, rows), bad.view(*each, rows)
 
     @staticmethod
     def _refuse(cells: Tensor, logits: Tensor, rows: Sequence[int]) -> None:
@@ -159,67 +151,74 @@ class Together:
                              "rows, so no answer satisfies them.")  # fmt: skip
 
 
-def _components(trees: Sequence[Tree]) -> Iterator[tuple[list[int], list[int]]]:
-    """The cells of each component, ascending, and the places of what is said of them."""
-    said = [list(labels_in(tree)) for tree in trees]
-    root, own = parted(said), dict[int, list[int]]()
-    for at, cells in enumerate(said):
-        own.setdefault(root[cells[0]] if cells else -1, []).append(at)
-    for places in own.values():
-        yield sorted({cell for at in places for cell in said[at]}), places
+def _at(flat: Tensor, cells: Tensor) -> Tensor:
+    """``flat[cells]``, of which the gradient is summed quickly."""
+    return flat.index_select(0, cells.reshape(-1)).view(cells.shape)
 
 
-def _compiled(said: Sequence[Tree], whose: Sequence[Lifted], cells: Sequence[int], labels: int, budget: Budget,
-              source: str) -> Compiled:  # fmt: skip
-    try:
-        compiled = Compiled.of(said, len(cells), budget, solver=True)
-        if isinstance(compiled, Compiled):
-            return compiled
-        core = [whose[at].name for at in contradiction(said, compiled, len(cells), budget)]
-    except TooLargeError:
-        limit = f"{budget.nodes} nodes and {budget.seconds:g} s"
-        raise InputError(f"{source}: what hard rules say of rows together is beyond a budget of {limit}; give RuleSet "
-                         "a larger one, install graphfuse[solver] for answers without totals, or make rules "
-                         "soft.") from None  # fmt: skip
-    rows = named_rows(torch.tensor(cells) // labels)
-    named = list(dict.fromkeys(core))
-    what = f"{', '.join(named)}: cannot hold {'at once ' * (len(named) > 1)}for the facts of {rows}."
-    raise ImpossibleError(what, cells[0] // labels)
-
-
-def _trees(rule: Lifted, grounds: Sequence[Ground], facts: Facts, like: Tensor) -> Iterator[Tree]:
-    """What a rule says, over cells: of one for all things each grounding, of one that something exists all of a group.
+def _said(rule: Lifted, grounds: Sequence[Ground], facts: Facts, like: Tensor, shapes: Shapes) -> Iterator[Said]:
+    """What a rule says of cells: one for all things of each grounding, one that something exists of each group.
 
     Raises:
         InputError: It can never hold, as nothing is there that it could be true of, or for what is observed.
     """
     if rule.every:
         for ground in grounds:
-            if ground.tree is False:
-                row = int(ground.rows[0, 0])
-                raise ImpossibleError(
-                    f"{rule.name}: cannot hold for the facts of {named_rows(ground.rows[:, 0])}.", row
-                )
-            yield from spelt(ground, like.shape[1])
+            tree, cells = _cells(ground, like.shape[1])
+            yield from _kept(rule, tree, cells, ground, shapes)
         return
     group, parts = groups_of(facts, like), rule.apart(grounds, facts, like)
     if rule.once:
         for own in filter(None, parts):
-            yield counted(tuple(tree for ground in own for tree in spelt(ground, like.shape[1])), 1, 1)
+            trees, cells = _of_group(own, like.shape[1])
+            yield from _kept(rule, counted(tuple(trees), 1, 1), cells, own[0], shapes)
         return
     there = {int(group[own[0].rows[0, 0]]) for own in parts if own}
     for lacking in sorted(set(group.tolist()) - there):
         row = int((group == lacking).int().argmax())
         raise ImpossibleError(f"{rule.name}: can never hold, as nothing is there that it could be true of.", row)
     for own in filter(None, parts):
-        yield junction("or", [tree for ground in own for tree in spelt(ground, like.shape[1])])
+        trees, cells = _of_group(own, like.shape[1])
+        yield from _kept(rule, junction("or", trees), cells, own[0], shapes)
+
+
+def _kept(rule: Lifted, tree: Tree, cells: Ints, first: Ground, shapes: Shapes) -> Iterator[Said]:
+    """What is said of cells, if anything is; the rows of a first grounding are named where it can never hold."""
+    if tree is False:
+        row = int(first.rows[0, 0])
+        raise ImpossibleError(f"{rule.name}: cannot hold for the facts of {named_rows(first.rows[:, 0])}.", row)
+    if tree is not True:
+        yield Said(shapes.kind(rule, tree, cells.shape[1]), cells)
 
 
 def spelt(ground: Ground, labels: int) -> Iterator[Tree]:
-    """What each grounding says."""
+    """What each grounding says, over cells from 1; once for all where it is settled."""
     if isinstance(ground.tree, bool):
         yield ground.tree
         return
     columns = torch.tensor(ground.columns, dtype=torch.long, device=ground.rows.device)[:, None]
     for own in (ground.rows[list(ground.of)] * labels + columns + 1).t().tolist():
         yield renumbered(ground.tree, dict(enumerate(own, 1)))
+
+
+def _of_group(grounds: Sequence[Ground], labels: int) -> tuple[list[Tree], Ints]:
+    """What each of several groundings says, over labels from 1 of which none is left out, and their cells,
+    ``int64 [1, S]``."""
+    trees: list[Tree] = [ground.tree for ground in grounds if isinstance(ground.tree, bool) for _ in range(len(ground))]
+    each = [_cells(ground, labels) for ground in grounds if not isinstance(ground.tree, bool)]
+    every = np.unique(np.concatenate([cells.ravel() for _, cells in each] or [np.zeros(0, np.int64)]))
+    number = {cell: at for at, cell in enumerate(every.tolist(), 1)}
+    for tree, cells in each:  # in an order of their own, so that groups that say the same are alike
+        trees += [renumbered(tree, {slot: number[cell] for slot, cell in enumerate(row, 1)})
+                  for row in cells[np.lexsort(cells.T[::-1])].tolist()]  # fmt: skip
+    return trees, every[None]
+
+
+def _cells(ground: Ground, labels: int) -> tuple[Tree, Ints]:
+    """What groundings say, over labels from 1 of which none is left out, and their cells, ``int64 [G, S]``."""
+    if isinstance(ground.tree, bool):
+        return ground.tree, np.zeros((len(ground), 0), np.int64)
+    used = sorted(set(labels_in(ground.tree)))
+    rows, columns = ground.rows.cpu().numpy(), np.array(ground.columns)[used]
+    cells = rows[[ground.of[slot] for slot in used]].T * labels + columns
+    return renumbered(ground.tree, {slot + 1: at for at, slot in enumerate(used, 1)}), cells

@@ -358,7 +358,8 @@ def test_evaluate_says_how_many_answers_break_a_hard_rule():
 
 def test_a_head_with_rules_has_all_that_a_head_has():
     for head in (gf.heads.MultiLabel, gf.heads.Classify):
-        used = {name for name in dir(head) if name[0] != "_"} - {"right", "weights"}  # which its own methods use
+        own = {"right", "marks", "weights"}  # which its own methods use
+        used = {name for name in dir(head) if name[0] != "_"} - own
         assert used <= {*dir(Ruled), "head"}
     batch = ward.batch_of(ward.TEST[:9])
     assert several().said(SCORES, batch).shape == (9,)

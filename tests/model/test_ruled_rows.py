@@ -10,7 +10,9 @@ import torch
 from torch.testing import assert_close
 
 import graphfuse as gf
+from graphfuse.core.lazy import Lazy
 from graphfuse.model import Ruled
+from graphfuse.model.among import Among
 from graphfuse.rules import Facts, RuleWarning
 from graphfuse.training import look
 
@@ -68,6 +70,21 @@ def test_exact_is_for_each_node_what_it_is_for_a_sample():
     assert_close(nodes.said(SCORES, BATCH), torch.stack([said[owner == i].sum() for i in range(len(SAMPLES))]))
     assert not nodes.broken(SCORES, BATCH)[1][:, :3].any()
     assert nodes.broken(SCORES, BATCH)[0][:, :3].any(0).all()
+
+
+@pytest.mark.parametrize("head", [TAG, TOPIC])
+def test_targets_and_facts_of_rows_are_read_once_a_batch_and_no_name_is_made(head, monkeypatch):
+    text = 'hard hot: forall x. temp(x) >= 39 -> ~flu(x)\nhard ward: forall x. ward(x) = "lung" -> ~cough(x)'
+    ruled, read, target = Ruled.of(head, gf.RuleSet.parse(text, SIGNS)), [], "flu" if head is TOPIC else ("flu",)
+    samples = [replace(own, target=[None, *[target] * (len(own.target) - 1)]) for own in SAMPLES]
+    batch, marks, facts = gf.collate(samples, PLAN), type(head.each).marks, ruled.over.among._facts
+    monkeypatch.setattr(type(head.each), "marks", lambda each, own: read.append(type(own)) or marks(each, own))
+    monkeypatch.setattr(Among, "_facts", lambda among, own: read.append("facts") or facts(own))
+    unnamed = lambda names, called, sizes: Lazy(sum(sizes), lambda row: pytest.fail("a name is made"))  # noqa: E731
+    monkeypatch.setattr("graphfuse.heads.tag.named", unnamed)
+    for each in (ruled.loss, ruled.measure, ruled.log_loss, ruled.loss, ruled.measure, ruled.said):
+        each(SCORES, batch)
+    assert read.count(list) == read.count("facts") == 1
 
 
 def pick(values: tuple, which: torch.Tensor) -> tuple:

@@ -1,5 +1,7 @@
 """Rows in groups, such as nodes of samples: a rule says of each group what it says of that group alone."""
 
+import math
+
 import pytest
 import torch
 from test_grounded import facts, rule, ruleset
@@ -84,3 +86,40 @@ def test_groups_that_change_are_looked_at_anew():
     groups[0] = 2
     assert rules.violations(said, given)[:, 0].nonzero()[:, 0].tolist() == [0, 1, 4, 7]
     assert rules.violations(said, Facts(groups=GROUPS))[:, 0].nonzero()[:, 0].tolist() == [0, 2, 5]
+
+
+@pytest.mark.parametrize("size", [1.0, 400.0])
+def test_the_loss_of_what_exists_is_the_mean_of_the_groups_by_themselves(size):
+    """Groups that share labels, that do not, in which it is sure, or as good as impossible, in any order of rows."""
+    rng = torch.Generator().manual_seed(0)
+    pairs = torch.tensor([[0, 1, 2, 2, 6, 7, 9, 9], [3, 4, 5, 8, 7, 6, 9, 10]])
+    groups = torch.tensor([4, 1, 0, 4, 1, 0, 7, 7, 0, 2, 2, 9])
+    words = ["x"] * 9 + ["y", "x", "x"]
+    logits = size * torch.randn(12, 2, dtype=torch.double, generator=rng)
+    logits[:, 0] -= 2 * size
+    rules = RuleSet.parse('soft some: exists x, y. near(x, y) & a(x) & (b(y) | of(x) = "y")\nsoft one: exists x. a(x)')
+    x = logits.clone().requires_grad_()
+    found = rules.loss(x, Facts({"near": pairs}, {"of": words}, groups))
+    (grad,) = torch.autograd.grad(found, x)
+    alone, own = [], logits.clone().requires_grad_()
+    for each in rules.rules:
+        costs = []
+        for group in groups.unique().tolist():
+            rows = (groups == group).nonzero()[:, 0]
+            place = {row: at for at, row in enumerate(rows.tolist())}
+            near = torch.tensor([[place[a], place[b]] for a, b in pairs.T.tolist() if a in place]).view(-1, 2).T.long()
+            if each.name == "some" and not near.numel():
+                continue
+            one = RuleSet(rules.labels, (each,))
+            costs.append(one.loss(own[rows], Facts({"near": near}, {"of": [words[row] for row in rows.tolist()]})))
+        alone.append(torch.stack(costs).mean())
+    wanted = torch.stack(alone).mean()
+    assert_close(found, wanted)
+    assert_close(grad, torch.autograd.grad(wanted, own)[0])
+
+
+def test_what_is_as_good_as_impossible_in_a_group_costs_what_its_most_probable_costs():
+    x = torch.tensor([[-900.0], [-950.0], [0.0]], dtype=torch.double, requires_grad=True)
+    loss = RuleSet.parse("soft one: exists x. a(x)").loss(x, Facts(groups=torch.tensor([0, 0, 1])))
+    assert_close(loss.item(), (900 + math.log(2)) / 2)
+    assert_close(torch.autograd.grad(loss, x)[0][:, 0].tolist(), [-0.5, 0.0, -0.25])

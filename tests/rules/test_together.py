@@ -4,6 +4,7 @@ import itertools
 import warnings
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from test_grounded import facts, rule
@@ -11,6 +12,10 @@ from torch.testing import assert_close
 
 import graphfuse as gf
 from graphfuse.rules import Budget, Facts, RuleSet
+from graphfuse.rules.alike import Said, alike
+from graphfuse.rules.compiled import Compiled
+from graphfuse.rules.diagram import parted
+from graphfuse.rules.known import known_loss
 
 LABELS, ROWS = ("a", "b", "二"), 3
 GROUPS = torch.tensor([1, 0, 1])
@@ -144,6 +149,81 @@ def test_components_that_say_the_same_are_one_batch_and_sizes_are_limited(monkey
     monkeypatch.setattr("graphfuse.rules.together.MOST", 600)
     with pytest.raises(gf.InputError, match="have 650 groundings, and are answered exactly up to 600"):
         rules.answer(logits, Facts({"mate": pairs}))
+
+
+def test_components_are_those_that_groups_of_cells_join_and_a_shape_says_all_of_each():
+    """Against cells joined one group after the other."""
+    rng = np.random.default_rng(0)
+    for trial in range(60):
+        count, many = int(rng.integers(1, 60)), 1 + trial % 4
+        said = []
+        for kind in rng.permutation(many).tolist():
+            rows, width = int(rng.integers(0, 12)), int(rng.integers(1, min(count, 4) + 1))
+            cells = [rng.permutation(count)[:width] for _ in range(rows)]
+            said.append(Said(kind, np.array(cells, dtype=np.int64).reshape(rows, width)))
+        groups = [(own.kind, tuple(row)) for own in said for row in own.cells.tolist()]
+        root = parted(row for _, row in groups)
+        wanted = sorted(
+            (
+                sorted(cell for cell in root if root[cell] == low),
+                sorted(own for own in groups if root[own[1][0]] == low),
+            )
+            for low in set(root.values())
+        )
+        width, found = {own.kind: own.cells.shape[1] for own in said}, []
+        for shape, components in alike(said, count):
+            for cells in components.tolist():
+                words, each = np.frombuffer(shape, dtype=np.int32).tolist(), []
+                while words:
+                    kind, end = words[0], 1 + width[words[0]]
+                    each.append((kind, tuple(cells[at] for at in words[1:end])))
+                    words = words[end:]
+                found.append((cells, sorted(each)))
+        assert sorted(found) == wanted
+
+
+def test_a_shape_is_made_ready_once_for_all_batches_until_much_is_kept(monkeypatch):
+    rules = RuleSet.parse("hard on: forall x, y. mate(x, y) & a(x) -> b(y)\nhard one: exactly_one(a, b)", ["a", "b"])
+    made, of = [], Compiled.of.__func__
+    monkeypatch.setattr(
+        Compiled, "of", classmethod(lambda cls, *given, **more: made.append(1) or of(cls, *given, **more))
+    )
+    totals = []
+    for rows in (6, 10, 8, 10):
+        given = Facts({"mate": torch.arange(rows - 2).view(-1, 2).t()})
+        totals.append(rules.log_partition(torch.zeros(rows, 2), given).sum())
+    shapes = rules._exact.shapes
+    assert len(shapes.made) == 2
+    first = len(made)
+    monkeypatch.setattr("graphfuse.rules.alike.SIZE", 0)
+    again = rules.log_partition(torch.zeros(10, 2), Facts({"mate": torch.arange(8).view(-1, 2).t()})).sum()
+    assert len(made) == first + 2
+    assert again == totals[1] == totals[3]
+
+
+def test_what_is_known_loses_what_enumeration_says_whether_all_of_a_component_is_known_or_some_or_none():
+    text = "hard on: forall x, y. cites(x, y) & a(x) -> a(y)\nhard b: forall x. b(x) -> a(x)"
+    rules = RuleSet.parse(text, ["a", "b"])
+    every = torch.tensor(list(itertools.product([False, True], repeat=6))).view(-1, 3, 2)
+    given = Facts({"cites": torch.tensor([[0], [1]])})
+    logits = torch.randn(3, 2, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    good = torch.tensor([not rules.violations(answers, given).any() for answers in every])
+    states = [[-1, 0, 1]] * 6
+    for state in list(itertools.product(*states))[::7]:
+        known = torch.tensor(state).view(3, 2)
+        x = logits.clone().requires_grad_()
+        found, bad = known_loss(rules, x, known, given)
+        log = torch.where(every, x, -x).sigmoid().log()
+        right = ((known == 0) | ((known > 0) == every)).all(2)
+        wanted = torch.zeros((), dtype=torch.double)
+        for rows in ([0, 1], [2]):  # what is joined
+            fits, weight = right[:, rows].all(1), log[:, rows].sum((1, 2))
+            if (fits & good).any():
+                wanted = wanted + (weight[good].logsumexp(0) - weight[good & fits].logsumexp(0))
+            assert bad[rows].tolist() == [not (fits & good).any()] * len(rows)
+        assert_close(found.sum(), wanted)
+        if wanted.requires_grad:
+            assert_close(torch.autograd.grad(found.sum(), x)[0], torch.autograd.grad(wanted, x)[0])
 
 
 def test_odd_batches_are_answered():
