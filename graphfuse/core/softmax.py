@@ -5,7 +5,7 @@ Each gives the means, and, where they are merged with others, their log-sum-exp 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +16,8 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from graphfuse.core.buckets import Bucket, Plan
 from graphfuse.core.layout import Edges, rows_of
 from graphfuse.core.message import gated, segment
-from graphfuse.core.places import parted, put, shapes, taken
-from graphfuse.core.small import Shape, small
+from graphfuse.core.places import Taken, put, shapes, taken, taken_apart
+from graphfuse.core.small import small
 from graphfuse.core.table import Table
 
 Score = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -55,37 +55,48 @@ class Asked:
 
 def over_blocks_fused(plan: Plan, asked: Asked) -> Tensor:
     """Without the log-sum-exp, ``[n, d]``: by torch's fused kernel, or, where that is slower, in three operations."""
-    rows, order = taken(plan, asked.query, asked.key, asked.value, asked.heads)
-    more = _block_bias(plan, asked)
-    few = [_is_small(bucket, rows) for bucket in plan.buckets]
-    if all(few):
-        flat = rows[0] if len(rows) == 1 else torch.cat(list(rows))
-        added = [_added(plan, at, asked.heads, flat, own) for at, own in enumerate(more)]
-        return put(plan, small(flat, shapes(plan, order, asked.heads), added, asked.dropout), asked.heads).flatten(1)
+    given, bias = (plan, asked.query, asked.key, asked.value, asked.heads), _block_bias(plan, asked)
+    if torch.is_grad_enabled():
+        every = taken(*given)
+        if all(_is_small(bucket, every.rows) for bucket in plan.buckets):
+            return _put(plan, asked, _in_three(plan, range(len(plan.buckets)), every, asked, bias))
+        each: Iterable[Taken] = every.apart(plan, asked.heads)
+    else:  # one bucket at a time takes less memory, which stays at hand
+        each = taken_apart(*given)
     out = []
-    for at, q, k, v in zip(range(len(few)), *parted(plan, rows, order, asked.heads)):
-        bucket, width = plan.buckets[at], q.shape[-1]
-        if few[at]:
-            flat = torch.cat([each.reshape(-1, width) for each in (q, k, v)])
-            ends = len(q) * asked.heads * bucket.queries, len(q) * asked.heads * (bucket.queries + bucket.sources)
-            shape = Shape(len(q) * asked.heads, bucket.queries, bucket.sources, 0, *ends)
-            out.append(small(flat, [shape], [_added(plan, at, asked.heads, flat, more[at])], asked.dropout))
-        elif (bias := more[at]) is None:
+    for at, (bucket, own, more) in enumerate(zip(plan.buckets, each, bias)):
+        if _is_small(bucket, own.rows):
+            out.append(_in_three(plan, [at], own, asked, bias))
+            continue
+        q, k, v = own.parts(bucket, asked.heads)
+        if more is None:
             out.append(scaled_dot_product_attention(q, k, v, _mask(bucket, q), asked.dropout).flatten(0, 2))
         else:  # one more column: 1 in the query, the bias in the key
-            k = torch.cat([k, (bias.transpose(1, 2)[..., None] * width**0.5).to(k.dtype)], -1)
+            scale = q.shape[-1] ** -0.5
+            k = torch.cat([k, (more.transpose(1, 2)[..., None] / scale).to(k.dtype)], -1)
             q, v = pad(q, (0, 1), value=1.0), pad(v, (0, 1))
-            got = scaled_dot_product_attention(q, k, v, _mask(bucket, q), asked.dropout, scale=width**-0.5)
+            got = scaled_dot_product_attention(q, k, v, _mask(bucket, q), asked.dropout, scale=scale)
             out.append(got[..., :-1].flatten(0, 2))
-    return put(plan, torch.cat(out), asked.heads).flatten(1)
+    return _put(plan, asked, torch.cat(out))
+
+
+def _put(plan: Plan, asked: Asked, blocks: Tensor) -> Tensor:
+    return put(plan, blocks, asked.heads).flatten(1)
+
+
+def _in_three(plan: Plan, at: Sequence[int], own: Taken, asked: Asked, bias: Sequence[Tensor | None]) -> Tensor:
+    """Some buckets of blocks, all that was taken, in three operations each."""
+    rows = own.joined()
+    added = [_added(plan, one, asked.heads, rows, bias[one]) for one in at]
+    return small(rows, shapes([plan.buckets[one] for one in at], own.has, asked.heads), added, asked.dropout)
 
 
 def over_blocks(plan: Plan, asked: Asked) -> tuple[Tensor, Tensor]:
     """In plain operations, with the log-sum-exp, ``-inf`` where nothing reaches a node."""
     out = []
-    rows, order = taken(plan, asked.query, asked.key, asked.value, asked.heads)
-    parts = parted(plan, rows, order, asked.heads)
-    for at, q, k, v, more in zip(range(len(plan.buckets)), *parts, _block_bias(plan, asked)):
+    each = taken(plan, asked.query, asked.key, asked.value, asked.heads).apart(plan, asked.heads)
+    for at, (own, more) in enumerate(zip(each, _block_bias(plan, asked))):
+        q, k, v = own.parts(plan.buckets[at], asked.heads)
         s = _scores(plan, at, q, k, more, asked.score)
         lse = s.logsumexp(-1, keepdim=True)  # [n, H, Q, 1]
         out.append(torch.cat([drop((s - lse).exp(), asked.dropout) @ v, lse], -1).flatten(0, 2))
