@@ -2,7 +2,7 @@
 
 32 samples with kinds of 20, 49, 30 and 10 nodes (half more or less), width 128, 4 heads, 2 layers, 2 threads. Measures
 are in ``benchmarks.measures``. They run apart from this process, which keeps freed memory as the command does: with the
-allocator as a user's own script has it, and one measure once more with freed memory kept.
+allocator as a user's own script has it, and some once more with freed memory kept.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,13 @@ from benchmarks.rows import row
 from graphfuse.core.errors import InputError
 
 WORKER = "benchmarks.speed_worker"
-LAYER, KEPT = "hgt, complete, forward + backward", "hgt, complete, forward + backward, freed memory kept"
+LAYER, BUILT, KEPT = (
+    "hgt, complete, forward + backward",
+    ("complete", "listed", "nearest", "overlap"),
+    ", freed memory kept",
+)
+AGAIN = (LAYER, *(f"building, {name}, batch after batch" for name in BUILT))
+"""What is measured with freed memory kept too."""
 
 
 def run(name: str, out: Path, seeds: Iterable[int], quick: bool, command: str, device: str) -> list[dict[str, object]]:
@@ -25,7 +31,8 @@ def run(name: str, out: Path, seeds: Iterable[int], quick: bool, command: str, d
     asked = {"seeds": list(seeds), "quick": quick, "device": device}
     found = fresh(WORKER, {**asked, "methods": None})
     if device == "cpu":
-        found[KEPT] = fresh(WORKER, {**asked, "methods": [LAYER]}, kept=True)[LAYER]
+        again = fresh(WORKER, {**asked, "methods": AGAIN}, kept=True)
+        found |= {f"{method}{KEPT}": each for method, each in again.items()}
     return rows_of(found, asked["seeds"], name if device == "cpu" else f"{name}_{device}", command)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.markdown import UNKNOWN, command, table
-from benchmarks.speed import KEPT, LAYER
+from benchmarks.speed import BUILT, KEPT, LAYER
 
 PICTURE = "speed.png"
 TEXT = """\
@@ -21,7 +21,8 @@ just gone three times.
 
 Memory is the system's default, as a user's own script has it: each measure runs in a process of its own without the
 settings that `graphfuse` commands make. Under it about half of PyG's time at this size is page faults, for glibc gives
-large freed blocks back and asks for them again; in the line `freed memory kept` neither side pays for that."""
+large freed blocks back and asks for them again; in the lines `freed memory kept` neither side pays for that, as in the
+processes of the command."""
 PEAK = """\
 Main memory (on an accelerator, its own) that forward and backward take at their most, beyond what the process held
 before, each side in a process of its own."""
@@ -33,7 +34,9 @@ SCALED = """\
 HGT over complete relations, forward and backward, 8 samples a batch: PyG is left out where it would take more than
 about 3 GB."""
 STOCKS = {
-    **dict.fromkeys((LAYER, KEPT, "hgt, complete, forward", "hgt, 8 nearest, forward + backward"), "HGTConv"),
+    **dict.fromkeys(
+        (LAYER, f"{LAYER}{KEPT}", "hgt, complete, forward", "hgt, 8 nearest, forward + backward"), "HGTConv"
+    ),
     "sage, complete, forward + backward": "HeteroConv of SAGEConv",
     "rgcn, complete, forward + backward": "RGCNConv",
     "gcn, complete, forward + backward": "GCNConv",
@@ -43,8 +46,8 @@ STOCKS = {
     "gatv2, complete, peak memory": "HeteroConv of GATv2Conv",
     **{
         f"building, {name}{often}": "HeteroData and Batch"
-        for often in ("", ", batch after batch")
-        for name in ("complete", "listed", "nearest", "overlap")
+        for often in ("", ", batch after batch", f", batch after batch{KEPT}")
+        for name in BUILT
     },
     "one epoch, end to end": "PyG's DataLoader and HGTConv",
     "hgt blocks and padding": "nn.TransformerEncoder",

@@ -11,7 +11,8 @@ from torch.utils.checkpoint import checkpoint
 from graphfuse.core.graph import FusionGraph
 from graphfuse.core.layout import Given, layout, rows_of, table_of
 from graphfuse.core.message import gated, segment
-from graphfuse.core.table import put, take
+from graphfuse.core.places import put
+from graphfuse.core.table import Move, moved
 
 CHUNK = 1 << 18
 """Numbers of pairs that are held at once, so that they stay in the cache of a core."""
@@ -53,10 +54,13 @@ def mean_over_pairs(
     if where.alone:
         plan, one = where.alone, [bucket.blocks for bucket in where.alone.buckets]
         rows = [
-            torch.from_numpy(at.rows(table.first, table.step)).to(graph.x.device).split(at.sizes)
+            moved(table.rows, Move(torch.from_numpy(at.rows(table.first, table.step)).to(graph.x.device)))
             for table, at in ((ask, plan.query), (tell, plan.source))
         ]
-        here, there = (take(t.rows, r, one) for t, r in zip((ask, tell), rows))
+        here, there = (
+            [part.unflatten(0, (n, -1)) for part, n in zip(each.split(at.sizes), one)]
+            for each, at in zip(rows, (plan.query, plan.source))
+        )
         means = []
         for q, s, bucket in zip(here, there, plan.buckets):
             real = (
@@ -67,8 +71,8 @@ def mean_over_pairs(
                 checkpoint(_weighed, make, q[part, own], s[part], share[part], use_reentrant=False)
                 for part, own in chunks(q.shape[0], q.shape[1], s.shape[1] * s.shape[2])
             ]
-            means.append(torch.cat([part.flatten(0, 1) for part in parts]).view(*q.shape[:2], -1))
-        total = put(means, plan.back, plan.answer)
+            means.append(torch.cat([part.flatten(0, 1) for part in parts]))
+        total = put(plan, torch.cat(means), 1)[:, 0]
     if where.listed:
         edges = where.listed
         made = make(rows_of(ask, edges.asks, edges.asked), rows_of(tell, edges.tells, edges.told))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,77 +34,66 @@ class Table:
         return Table(torch.cat(list(parts)) if len(parts) != 1 else parts[0], first, (1,) * len(parts))
 
 
-class _Take(torch.autograd.Function):
+class Move(NamedTuple):
+    """Where rows go: row ``i`` of what comes out is row ``rows[i]`` of ``t`` that go in.
+
+    Attributes:
+        rows: ``int64 [m]``.
+        empty: Places of what comes out that are zeros, ``int64 [z]``; ``None`` if there is none.
+        back: Of each row that goes in the place that its gradient comes from, ``int64 [t]``. ``None`` where a row may
+            stand at several places that bear gradients: then these are added.
+        unused: Rows that go in and whose gradient is zero, ``int64 [u]``; ``None`` if there is none.
+    """
+
+    rows: Tensor
+    empty: Tensor | None = None
+    back: Tensor | None = None
+    unused: Tensor | None = None
+
     @staticmethod
-    def forward(ctx: Any, table: Tensor, into: Sequence[Tensor], whole: bool, blocks: Sequence[int], *rows: Tensor
-                ) -> tuple[Tensor, ...]:  # fmt: skip
-        ctx.save_for_backward(*(into or rows))
-        ctx.once, ctx.whole, ctx.shape = bool(into), whole, table.shape
-        return tuple(table.index_select(0, each).view(n, -1, table.shape[1]) for each, n in zip(rows, blocks))
+    def between(rows: Tensor, back: Tensor) -> Move:
+        """From where each place is filled and where each row goes, either out of range where there is no such."""
+        ends = []
+        for here, there in ((rows, back), (back, rows)):
+            lacks = here >= len(there)
+            ends.append((here.masked_fill(lacks, 0), lacks.nonzero()[:, 0] if bool(lacks.any()) else None))
+        return Move(*ends[0], *ends[1])
+
+
+class _Move(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, move: Move) -> Tensor:
+        ctx.save_for_backward(*move)
+        ctx.count = len(x)
+        return _filled(x.index_select(0, move.rows), move.empty)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        count, width = ctx.shape
-        total = (grads[0].new_empty if ctx.whole else grads[0].new_zeros)(count + 1, width)
-        for rows, grad in zip(ctx.saved_tensors, grads):
-            if ctx.once:
-                total.index_copy_(0, rows, grad.flatten(0, 1))
-            else:
-                total.index_add_(0, rows, grad.flatten(0, 1))
-        return (total[:-1], *[None] * (3 + len(grads)))
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None]:
+        move = Move(*ctx.saved_tensors)
+        if move.back is not None:  # rows read where they stand: twice as quick as to write them there one by one
+            return _filled(grad.index_select(0, move.back), move.unused), None
+        told = grad if move.empty is None else grad.index_fill(0, move.empty, 0)
+        return told.new_zeros(ctx.count, told.shape[1]).index_add_(0, move.rows, told), None
 
 
-def take(
-    table: Tensor, rows: Sequence[Tensor], blocks: Sequence[int], into: Sequence[Tensor] = (), whole: bool = False
-) -> tuple[Tensor, ...]:
-    """Rows of a table in blocks: ``[n, m, d]`` by each ``int64 [n * m]``.
-
-    Args:
-        table: ``[t, d]``.
-        rows: Which.
-        blocks: How many each is parted into.
-        into: Where the gradient of each goes: as ``rows``, but ``t`` where a place pads. Left out where a row may be
-            taken twice.
-        whole: Whether every row of the table is in ``into``.
-    """
-    return _Take.apply(table, tuple(into), whole, blocks, *rows)
+def _filled(x: Tensor, empty: Tensor | None) -> Tensor:
+    return x if empty is None else x.index_fill_(0, empty, 0)
 
 
-class _Put(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, back: Tensor, answer: Sequence[Tensor], *blocks: Tensor) -> Tensor:
-        ctx.save_for_backward(*answer)
-        ctx.shapes = [block.shape for block in blocks]
-        flat = [block.flatten(0, 1) for block in blocks]
-        return torch.cat([*flat, flat[0].new_zeros(1, flat[0].shape[1])]).index_select(0, back)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        padded = torch.cat([grad, grad.new_zeros(1, grad.shape[1])])
-        got = (padded.index_select(0, rows).view(shape) for rows, shape in zip(ctx.saved_tensors, ctx.shapes))
-        return (None, None, *got)
-
-
-def put(blocks: Sequence[Tensor], back: Tensor, answer: Sequence[Tensor]) -> Tensor:
-    """Rows out of blocks, ``[n, m, d]`` each, as ``[t, d]``.
-
-    Args:
-        blocks: At least one.
-        back: Where each row stands among the places of all blocks, or the number after the last for zeros.
-        answer: Which row stands at each place of each block, or ``t`` where one pads.
-    """
-    return _Put.apply(back, answer, *blocks)
+def moved(x: Tensor, move: Move) -> Tensor:
+    """Rows ``[t, d]`` at their places, ``[m, d]``."""
+    out: Tensor = _Move.apply(x, move)
+    return out
 
 
 class _MapSpans(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, spans: tuple[slice, ...], *maps: Tensor) -> Tensor:
         ctx.spans, ctx.width = spans, x.shape[1]
-        if maps[0].shape[1] > ctx.width:  # a bias as one more column: no pass of its own, forward or backward
-            x = torch.nn.functional.pad(x, (0, 1), value=1.0)
         ctx.save_for_backward(x, *maps)
+        if maps[0].shape[1] > ctx.width:  # a bias as one more column: no pass of its own
+            x = torch.nn.functional.pad(x, (0, 1), value=1.0)
         out = x.new_empty(sum((own.stop - own.start) * len(w) for own, w in zip(spans, maps)))
         for part, own, w in zip(_parts(out, spans, maps), spans, maps):
             torch.mm(x[own], w.t(), out=part)
@@ -118,7 +107,10 @@ class _MapSpans(torch.autograd.Function):
         below = x.new_zeros(len(x), ctx.width)
         for own, part, w in zip(ctx.spans, parts, maps):
             below[own].addmm_(part, w[:, : ctx.width])
-        return (below, None, *(part.t() @ x[own] for part, own in zip(parts, ctx.spans)))
+        grads = [part.t() @ x[own] for part, own in zip(parts, ctx.spans)]
+        if maps[0].shape[1] > ctx.width:
+            grads = [torch.cat([w, part.sum(0)[:, None]], 1) for w, part in zip(grads, parts)]
+        return (below, None, *grads)
 
 
 def _parts(flat: Tensor, spans: Sequence[slice], maps: Sequence[Tensor]) -> list[Tensor]:

@@ -39,8 +39,9 @@ def test_every_measure_gives_numbers(method, tiny, monkeypatch):
 def test_every_measure_against_stock_says_what_it_is_against():
     alone = [m for m in measures.MEASURES if m not in speed_table.STOCKS]
     assert all("twice" in m or "times the nodes" in m or m.startswith(("one large", "hgt and one")) for m in alone)
-    assert set(speed_table.STOCKS) - set(measures.MEASURES) == {speed.KEPT}
-    assert speed.LAYER in measures.MEASURES
+    assert set(speed_table.STOCKS) - set(measures.MEASURES) == {f"{again}{speed.KEPT}" for again in speed.AGAIN}
+    assert set(speed.AGAIN) <= set(measures.MEASURES)
+    assert set(speed.BUILT) == set(batching.WAYS)
 
 
 @pytest.mark.parametrize("way", ["complete", "nearest"])
@@ -127,8 +128,9 @@ def test_rows_have_every_field_and_the_spread_over_seeds(monkeypatch, tmp_path, 
     assert main(["speed", "--quick", "--seeds", "3", "--json", "--out", str(tmp_path)]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert rows.read("speed", tmp_path) == found
-    assert asked == [(None, False), ([speed.LAYER], True)]
-    assert [row["method"] for row in found] == [speed.LAYER, "building, complete", speed.KEPT]
+    assert asked == [(None, False), (speed.AGAIN, True)]
+    again = [f"{method}{speed.KEPT}" for method in speed.AGAIN]
+    assert [row["method"] for row in found] == [speed.LAYER, "building, complete", *again]
     for row in found:
         assert tuple(row) == rows.FIELDS
         assert (row["mean"], row["std"], row["seeds"]) == (11.0, 1.0, [0, 1, 2])

@@ -9,12 +9,21 @@ from torch.testing import assert_close
 
 import graphfuse as gf
 from graphfuse.core import softmax
-from graphfuse.core.small import small
+from graphfuse.core.buckets import Bucket
+from graphfuse.core.small import Shape, small
+
+
+def one(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    """Blocks of one shape: ``q [n, Q, c]``, ``k`` and ``v [n, S, c]``."""
+    rows = torch.cat([v.flatten(0, 1), q.flatten(0, 1), k.flatten(0, 1)])  # in any order
+    values, queries = v.shape[0] * v.shape[1], q.shape[0] * q.shape[1]
+    shape = Shape(len(q), q.shape[1], k.shape[1], values, values + queries, 0)
+    return small(rows, [shape], [added], dropout).view_as(q)
 
 
 def parts(added: tuple[int, ...] | None) -> list[Tensor]:
     rng = torch.Generator().manual_seed(0)
-    sizes = [(2, 3, 4), (2, 5, 4), (2, 5, 6), *([added] if added else [])]
+    sizes = [(2, 3, 4), (2, 5, 4), (2, 5, 4), *([added] if added else [])]
     return [torch.randn(size, generator=rng, dtype=torch.double).requires_grad_() for size in sizes]
 
 
@@ -23,26 +32,26 @@ def test_small_equals_torchs_own(added):
     given = parts(added)
     mask = given[3] if added else None
     expected = scaled_dot_product_attention(*given[:3], attn_mask=mask)
-    assert_close(small(*given), expected, rtol=1e-12, atol=1e-12)
-    assert torch.autograd.gradcheck(small, given)
+    assert_close(one(*given), expected, rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradcheck(one, given)
 
 
 def test_what_is_masked_has_no_share_and_no_gradient():
     q, k, v = parts(None)
     added = torch.zeros(2, 1, 5).double()
     added[:, :, 3:] = -torch.inf
-    got = small(q, k, v, added)
-    assert_close(got, small(q, k[:, :3], v[:, :3]), rtol=1e-12, atol=1e-12)
+    got = one(q, k, v, added)
+    assert_close(got, one(q, k[:, :3], v[:, :3]), rtol=1e-12, atol=1e-12)
     grads = torch.autograd.grad(got.square().sum(), (k, v))
     assert all(not grad[:, 3:].any() and grad[:, :3].any() for grad in grads)
 
 
 def test_dropout_weighs_what_is_kept_anew_and_has_its_gradient():
-    q, k, _ = parts(None)
+    q, k = (torch.cat([x, x.flip(2)], 2)[..., :5].detach() for x in parts(None)[:2])
     every = torch.eye(5).double().expand(2, 5, 5)  # values that show the shares
-    share = small(q, k, every)
+    share = one(q, k, every)
     torch.manual_seed(1)
-    kept = small(q, k, every, None, 0.5)
+    kept = one(q, k, every, None, 0.5)
     dropped = kept == 0
     assert dropped.any()
     assert not dropped.all()
@@ -50,7 +59,7 @@ def test_dropout_weighs_what_is_kept_anew_and_has_its_gradient():
 
     def same(*given: Tensor) -> Tensor:
         torch.manual_seed(1)
-        return small(*given, None, 0.5)
+        return one(*given, None, 0.5)
 
     assert torch.autograd.gradcheck(same, parts(None))
 
@@ -73,5 +82,17 @@ def test_attend_is_the_same_by_small_blocks_and_by_the_fused_kernel(monkeypatch,
 
 @pytest.mark.parametrize(("queries", "sources", "kept"), [(50, 120, True), (10, 10, True), (2000, 2000, False)])
 def test_scores_are_kept_only_where_they_are_no_more_than_the_blocks(queries, sources, kept):
-    q, k = torch.zeros(1, 1, queries, 32), torch.zeros(1, 1, sources, 32)
-    assert softmax._is_small(q, k, k) == kept
+    bucket = Bucket(1, queries, sources, None, torch.zeros(1, dtype=torch.long))
+    assert softmax._is_small(bucket, [torch.zeros(1, 32)]) == kept
+
+
+def test_blocks_of_several_shapes_are_each_as_by_themselves():
+    given = [parts(None), [x[:1, :2] for x in parts(None)]]
+    rows, shapes, begin = [], [], 0
+    for q, k, v in given:
+        ends = begin + q[..., 0].numel(), begin + q[..., 0].numel() + k[..., 0].numel()
+        shapes.append(Shape(len(q), q.shape[1], k.shape[1], begin, *ends))
+        rows += [each.reshape(-1, 4) for each in (q, k, v)]
+        begin = ends[1] + v[..., 0].numel()
+    got = small(torch.cat(rows), shapes)
+    assert_close(got, torch.cat([one(*each).flatten(0, 1) for each in given]), rtol=1e-12, atol=1e-12)
