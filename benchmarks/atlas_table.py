@@ -48,8 +48,13 @@ def _gains(cell: dict[tuple[str, str], dict]) -> list[list[str]]:
         if (method, "gain") in cell:
             p = cell.get((method, "p of the gain"))
             lines.append([method, str(len(cell[method, "gain"]["seeds"])), _percent(cell[method, "accuracy"]),
-                          _percent(cell[method, "gain"], "+"), f"{p['mean']:.2g}" if p else ""])  # fmt: skip
+                          _percent(cell[method, "gain"], "+"), _p(p["mean"]) if p else ""])  # fmt: skip
     return lines
+
+
+def _p(value: float) -> str:
+    """Rows have four digits of it."""
+    return f"{value:.2g}" if value else "< 0.0001"
 
 
 def _each(cell: dict[tuple[str, str], dict]) -> list[str]:

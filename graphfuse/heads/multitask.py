@@ -181,13 +181,15 @@ class MultiTask:
 
     def said(self, scores: Tensor, batch: Batch) -> Tensor:
         """Those of the parts, summed, ``[B]``."""
-        each = [self.parts[name].said(x, batch) for name, x in self.split(scores, batch).items()]
+        bare = replace(batch, targets=())
+        each = [self.parts[name].said(x, bare) for name, x in self.split(scores, batch).items()]
         return torch.stack(each).sum(0)
 
     def answers(self, scores: Tensor, batch: Batch) -> list[Answer]:
         """Part -> what it answers, and the mean of the confidences of the parts that have one; each part's own answer
         is under ``parts``."""
-        each = {name: self.parts[name].answers(x, batch) for name, x in self.split(scores, batch).items()}
+        bare = replace(batch, targets=())  # a part has targets of its own
+        each = {name: self.parts[name].answers(x, bare) for name, x in self.split(scores, batch).items()}
         return [several(name, {part: own[place] for part, own in each.items()})
                 for place, name in enumerate(batch.names)]  # fmt: skip
 
