@@ -24,4 +24,4 @@ class Answer:
     value: Any
     score: float | None = None
     evidence: tuple[tuple[int, ...], ...] = ()
-    parts: Mapping[str, Answer] = field(default_factory=dict)
+    parts: Mapping[str, Answer] = field(default_factory=dict, hash=False)

@@ -55,8 +55,8 @@ def case_of(out: Path, seed: int, name: str) -> Case:
     story = Story.open(out)
     size = story.made.get(SIZE, "")
     if size not in COPIES:
-        raise InputError(f"{out}: its page does not tell the size of the demo; run `graphfuse demo` on it again, which "
-                         "takes up what is finished.")  # fmt: skip
+        raise InputError(f"{out}: its page does not tell the size of the demo; it was made before rules "
+                         "could be explained; run `graphfuse demo` into a new folder.")  # fmt: skip
     facts = read_facts(story.language)
     asked = {question.name: question for own in make_questions(facts, seed, size).values() for question in own}
     if name not in asked:

@@ -19,7 +19,17 @@ from graphfuse.core.fused import Fused
 from graphfuse.core.sample import Batch, Sample
 from graphfuse.core.schema import Schema
 from graphfuse.heads.regress import Regress
-from graphfuse.heads.task import TASKS, Known, Task, is_known, known_of, read_parts, read_weights, shape_of
+from graphfuse.heads.task import (
+    TASKS,
+    Known,
+    Task,
+    is_known,
+    known_of,
+    read_parts,
+    read_weights,
+    shape_of,
+    who_knows,
+)
 
 MEAN = "mean"
 
@@ -54,6 +64,10 @@ class MultiTask:
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", read_parts(self.parts))
         object.__setattr__(self, "weights", read_weights(self.weights, self.parts))
+        if (many := Counter(self.labels)) and max(many.values()) > 1:
+            label = many.most_common(1)[0][0]
+            raise InputError(f"MultiTask: two labels would be called {label!r}, as one that several parts have is "
+                             "called by its part; give one of them another name.")  # fmt: skip
         own = [f"{name}: {part.metric}" for name, part in self.parts.items()]
         decide = [MEAN, *own] if MEAN in self.metrics else own
         object.__setattr__(self, "metric", self.metric or decide[0])
@@ -167,7 +181,8 @@ class MultiTask:
                 found[f"{name}: {metric}"] = _placed(x, own)
         if MEAN in self.metrics:
             each = torch.stack([found[f"{name}: {part.metric}"] for name, part in self.parts.items()])
-            found = {MEAN: each.nanmean(0), **found}
+            told = torch.stack([own.who for own in self.known(scores, batch).values()]).to(each.device)
+            found = {MEAN: each.masked_fill(~told, 0.0).sum(0) / told.sum(0), **found}
         return found
 
     def summary(self, scores: Sequence[Tensor], batches: Sequence[Batch]) -> dict[str, float]:
@@ -192,6 +207,15 @@ class MultiTask:
         each = {name: self.parts[name].answers(x, bare) for name, x in self.split(scores, batch).items()}
         return [several(name, {part: own[place] for part, own in each.items()})
                 for place, name in enumerate(batch.names)]  # fmt: skip
+
+    def lacking(self, batch: Batch) -> dict[str, Tensor]:
+        """Metric of :meth:`measure` -> which samples do not know what it is of, ``bool [B]``."""
+        targets, found = batch.targets or (None,) * len(batch), dict[str, Tensor]()
+        each = {name: ~who_knows(part, batch, [(target or {}).get(name) for target in targets])
+                for name, part in self.parts.items()}  # fmt: skip
+        for name, part in self.parts.items():
+            found |= {f"{name}: {metric}": each[name] for metric in part.metrics}
+        return {**found, MEAN: torch.stack(list(each.values())).all(0)}
 
     def known(self, scores: Tensor, batch: Batch) -> dict[str, Known]:
         """Of each part what is known of a batch."""

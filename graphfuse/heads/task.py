@@ -43,11 +43,9 @@ class Known(NamedTuple):
 
 def known_of(part: Task, scores: Tensor, batch: Batch, targets: list[Any]) -> Known:
     """What a batch knows of a part, whose scores these are, with a target a sample or ``None``."""
+    who = who_knows(part, batch, targets).to(scores.device)
     if isinstance(part, Tag):
-        own = replace(batch, targets=tuple(targets))
-        rows = part.known(own).to(scores.device)
-        return Known(segment(rows.long(), part.owner(own).to(scores.device), len(batch)) > 0, scores, own)
-    who = torch.tensor([target is not None for target in targets], dtype=torch.bool, device=scores.device)
+        return Known(who, scores, replace(batch, targets=tuple(targets)))
     if isinstance(part, Choose):
         nothing = torch.zeros(0, dtype=torch.long)
         return Known(who, scores, replace(batch, targets=tuple(nothing if x is None else x for x in targets)))
@@ -55,6 +53,14 @@ def known_of(part: Task, scores: Tensor, batch: Batch, targets: list[Any]) -> Kn
     names, facts = tuple(batch.names[place] for place in taken), batch.facts or ({},) * len(batch)
     return Known(who, scores[who], Batch(names, {}, {}, targets=tuple(targets[place] for place in taken),
                                          facts=tuple(facts[place] for place in taken)))  # fmt: skip
+
+
+def who_knows(part: Task, batch: Batch, targets: Sequence[Any]) -> Tensor:
+    """Which samples know a part, with a target each or ``None``, ``bool [B]``; of hidden rows none is known."""
+    if isinstance(part, Tag):
+        own = replace(batch, targets=tuple(targets))
+        return segment(part.known(own).long().cpu(), part.owner(own).cpu(), len(batch)) > 0
+    return torch.tensor([target is not None for target in targets], dtype=torch.bool)
 
 
 def is_known(part: Task, target: Any) -> bool:

@@ -15,9 +15,10 @@ from graphfuse.core.schema import Schema
 from graphfuse.heads import Choose, MultiTask
 from graphfuse.model.all_rows import LEAST
 from graphfuse.model.over_nodes import against_others
+from graphfuse.model.sorts import sort_of
 from graphfuse.model.tasks_given import TasksGiven, said
 from graphfuse.model.told import one_of, told
-from graphfuse.model.universe import Universe, sort_of
+from graphfuse.model.universe import Universe
 from graphfuse.rules import Exists, Label, Refine, RuleSet
 
 

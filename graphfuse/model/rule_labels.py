@@ -160,7 +160,10 @@ def _meaning(head: Ruled) -> str:
     """What becomes of samples whose labels break a hard rule."""
     if head.mode != "exact":
         return "rules and labels pull against each other there"
-    return "they teach nothing" + ", each part of those that it breaks by itself" * isinstance(head.head, MultiTask)
+    if isinstance(head.head, MultiTask):
+        return ("a part whose labels break one by themselves teaches nothing there; where only those of several break "
+                "one together, each still teaches")  # fmt: skip
+    return "they teach nothing"
 
 
 def _answers(head: Ruled, targets: Sequence[Any]) -> tuple[list[int], Tensor]:

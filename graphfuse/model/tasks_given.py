@@ -18,8 +18,9 @@ from graphfuse.heads import Choose, MultiTask, Regress, Tag
 from graphfuse.heads.multitask import several
 from graphfuse.model.all_rows import LEAST
 from graphfuse.model.given import chosen as chosen_labels
+from graphfuse.model.sorts import is_a, sort_of
 from graphfuse.model.told import one_of, told
-from graphfuse.model.universe import Universe, is_a, sort_of
+from graphfuse.model.universe import Universe
 from graphfuse.rules import And, ForAll, Implies, Label, Rule, RuleSet, RuleWarning, exactly_one
 from graphfuse.rules.atoms import ExistsOne
 from graphfuse.rules.known import together
@@ -35,9 +36,9 @@ class TasksGiven:
     there are, is true.
 
     Each of them learns the probability of what is known of it given the rules, whatever is known of other parts, so
-    that weights of parts keep their meaning: a sum of such logarithms is a composite likelihood. Each number known, a
-    row's one label or each of its several, counts alike, of whichever part it is: were each part a mean of its own, the
-    one label of a sample would outweigh, by what rules hand on, those that its many nodes have of themselves. What
+    that the sum of such logarithms is a composite likelihood, in which weights weigh parts against one another. Each
+    number known, a row's one label or each of its several, counts alike, of whichever part it is: were each part a mean
+    of its own, the one label of a sample would outweigh, by what rules hand on, those that its many nodes have. What
     breaks a rule by itself teaches nothing where it does. Confidence, and metrics of a whole set, are of marginals.
 
     Source: Varin, Reid and Firth 2011, "An overview of composite likelihood methods", section 2.

@@ -16,10 +16,11 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.kept import Kept
 from graphfuse.core.sample import Batch, Relation
 from graphfuse.core.schema import Schema
-from graphfuse.heads import Choose, MultiTask, Regress, Tag
+from graphfuse.heads import MultiTask, Regress
 from graphfuse.heads.task import Labelling, shape_of
 from graphfuse.model.among import NEXT, REVERSE, feature_of, links_of, owner_of, pairs_of
 from graphfuse.model.observed import sorts_of
+from graphfuse.model.sorts import SAMPLE, SORT, Bearing, Sort, bears, called, is_a, lack, sort_of
 from graphfuse.rules import (
     And,
     Exists,
@@ -36,11 +37,6 @@ from graphfuse.rules import (
 )
 from graphfuse.rules.atoms import renamed
 
-Sort = str | Relation
-"""What a row is: a sample, a node of a kind, or a link of a relation."""
-SAMPLE = ""
-SORT = "(sort)"
-"""The fact of a row that tells its sort."""
 SOURCE, TARGET = "source", "target"
 """Relations of a link to the nodes at its ends."""
 AMONG = (NEXT, REVERSE, SOURCE, TARGET)
@@ -69,7 +65,8 @@ class Universe:
     """A table with a row for each sample, node and link of which a part has labels, and a column for each label.
 
     A variable stands for what its labels are of: for a sample, a node or a link; one without labels for any row that
-    its relations lead to, and one that is only compared for the sample. A rule without variables speaks of each row
+    its relations lead to, and one that is only compared for nodes that have such a fact, and for the sample, where it
+    has one itself or none of its nodes does. A rule without variables speaks of each row
     that its labels are of. Related are the nodes that links join, of one kind or of two, links by ``next`` and
     ``reverse``, and a link with the nodes at its ends by ``source`` and ``target``. All variables of one rule stand for
     rows of one sample. Of a sample without rows of a sort, nothing is said that such a row exists.
@@ -121,30 +118,40 @@ class Universe:
         return tuple(dict.fromkeys(atom.name for atom in atoms if isinstance(atom, Related)))
 
     @cached_property
-    def variables(self) -> dict[str, dict[str, Sort | None]]:
+    def variables(self) -> dict[str, dict[str, Sort | Bearing | None]]:
         """Rule -> variable -> what it stands for; the empty one is the row itself, and ``None`` may be any row."""
         return {rule.name: self._variables(rule) for rule in self.rules.rules}
 
-    def _variables(self, rule: Rule) -> dict[str, Sort | None]:
+    @cached_property
+    def bearing(self) -> list[Bearing]:
+        """Those that variables stand for."""
+        every = (sort for own in self.variables.values() for sort in own.values())
+        return list(dict.fromkeys(sort for sort in every if isinstance(sort, Bearing)))
+
+    def _variables(self, rule: Rule) -> dict[str, Sort | Bearing | None]:
         found, by, related = dict[str, Sort](), dict[str, Label](), set[str]()
+        compared = dict[str, list[str]]()
         where = f"{self.rules.source or 'Rules'}: rule {rule.name!r}"
         for atom in rule.says.atoms():
             if isinstance(atom, Related):
                 related.update(atom.variables)
+            if isinstance(atom, Measured):
+                compared.setdefault(atom.of, []).append(atom.feature)
             if not isinstance(atom, Label):
                 continue
             sort, first = sort_of(self.parts[self.part_of[atom.name]]), by.setdefault(atom.of, atom)
             if found.setdefault(atom.of, sort) != sort:
                 what = f"{atom.of!r} is said to be" if atom.of else "it speaks of"
-                raise InputError(f"{where}: {what} {first.name!r}, of {_called(found[atom.of])}, and {atom.name!r}, of "
-                                 f"{_called(sort)}; give each a variable of its own, as in 'forall x, y. "
+                raise InputError(f"{where}: {what} {first.name!r}, of {called(found[atom.of])}, and {atom.name!r}, of "
+                                 f"{called(sort)}; give each a variable of its own, as in 'forall x, y. "
                                  f"{first.name}(x) -> {atom.name}(y)'.")  # fmt: skip
         for name in related:
             if found.get(name) == SAMPLE:
                 raise InputError(f"{where}: {name!r} is related to others and said to be {by[name].name!r}, of a "
                                  "sample; nodes and links are related.")  # fmt: skip
         bound = rule.says.variables if isinstance(rule.says, ForAll | Exists) else ("",)
-        return {name: found.get(name, None if name in related else SAMPLE) for name in bound}
+        bearing = {name: Bearing(tuple(sorted(set(facts)))) for name, facts in compared.items() if name not in related}
+        return {name: found.get(name, bearing.get(name)) for name in bound}
 
     def guarded(self, rules: RuleSet) -> RuleSet:
         """Rules of the same names, each said of rows of the sorts that its variables stand for."""
@@ -159,7 +166,8 @@ class Universe:
         are = tuple(is_a(name, sort) for name, sort in named.items() if sort is not None and name in says.variables)
         if isinstance(says, ForAll):
             return replace(rule, says=replace(says, of=Implies(And(are), says.of)) if are else says)
-        lacks = [Measured(_lack(sort), says.variables[0], "=", 1.0) for sort in dict.fromkeys(named.values()) if sort]
+        sorts = [sort for sort in dict.fromkeys(named.values()) if sort and not isinstance(sort, Bearing)]
+        lacks = [Measured(lack(sort), says.variables[0], "=", 1.0) for sort in sorts]
         return replace(rule, says=replace(says, of=Or((And((*are, says.of)), *lacks))))
 
     def check(self, schema: Schema) -> None:
@@ -169,12 +177,12 @@ class Universe:
             for atom in rule.says.atoms():
                 if isinstance(atom, Related) and not self._leads(atom, named, schema.given):
                     known = [name for *_, name, _ in self._relations(schema.given)]
-                    ends = " and ".join(_called(named[end], any_="any row") for end in atom.variables)
+                    ends = " and ".join(called(named[end], any_="any row") for end in atom.variables)
                     where = f"{self.rules.source or 'Rules'}: rule {rule.name!r}"
                     raise InputError(f"{where} speaks of {str(atom)!r}, and between {ends} there is no such relation."
                                      f"{did_you_mean(atom.name, known)}")  # fmt: skip
 
-    def _leads(self, atom: Related, named: Mapping[str, Sort | None], given: Collection[Relation]) -> bool:
+    def _leads(self, atom: Related, named: Mapping[str, Sort | Bearing | None], given: Collection[Relation]) -> bool:
         ends = [named[end] for end in atom.variables]
         return any(name == atom.name and all(end in (None, own) for end, own in zip(ends, (source, target)))
                    for source, name, target in self._relations(given))  # fmt: skip
@@ -199,7 +207,10 @@ class Universe:
 
     def _laid(self, batch: Batch) -> Laid:
         asked = [own for own in self._relations(batch.links) if own[1] in self.relations]
-        sorts = dict.fromkeys([*self._given_sorts(), *(end for source, _, target in asked for end in (source, target))])
+        asking = {name for own in self.bearing for name in own.facts}
+        told = (kind for own in batch.node_facts for kind, facts in own.items() if asking & facts.keys())
+        sorts = dict.fromkeys([*self._given_sorts(), *(end for source, _, target in asked for end in (source, target)),
+                               *told])  # fmt: skip
         owners = {sort: torch.arange(len(batch)) if sort == SAMPLE else owner_of(batch, sort) for sort in sorts}
         rows, first = dict[Sort, range](), 0
         for sort, own in owners.items():
@@ -209,14 +220,16 @@ class Universe:
         return Laid(torch.cat(list(owners.values())), rows, *self._places(batch, rows), facts)
 
     def _features(self, batch: Batch, owners: Mapping[Sort, Tensor]) -> dict[str, Any]:
-        found: dict[str, Any] = {SORT: [_called(sort) for sort, own in owners.items() for _ in range(len(own))]}
+        found: dict[str, Any] = {SORT: [called(sort) for sort, own in owners.items() for _ in range(len(own))]}
         for name, kind in self.sorts.items():
             parts = [feature_of(name, kind, batch, sort, own) for sort, own in owners.items()]
             found[name] = [word for own in parts for word in own] if kind is str else torch.cat(parts)
+        for bearing in self.bearing:
+            found[called(bearing)] = bears(bearing, batch, owners)
         every = torch.cat(list(owners.values()))
         for sort in owners if any(isinstance(rule.says, Exists) for rule in self.rules.rules) else ():
-            lack = torch.bincount(owners[sort], minlength=len(batch)) == 0
-            found[_lack(sort)] = lack.double()[every]
+            none = torch.bincount(owners[sort], minlength=len(batch)) == 0
+            found[lack(sort)] = none.double()[every]
         return found
 
     def _places(self, batch: Batch, rows: Mapping[Sort, range]) -> tuple[Tensor, Tensor]:
@@ -253,33 +266,10 @@ class Universe:
         """What is known of no row at all."""
         none = torch.zeros(0, dtype=torch.long)
         features: dict[str, Any] = {name: [] if kind is str else none.double() for name, kind in self.sorts.items()}
-        lacks = {_lack(sort): none.double() for own in self.variables.values() for sort in own.values() if sort}
-        return Facts({name: none.expand(2, 0) for name in self.relations}, {**features, **lacks, SORT: []}, none)
-
-
-def sort_of(part: Labelling) -> Sort:
-    """What the labels of a head are of."""
-    if isinstance(part, Tag):
-        return part.of
-    return part.kind if isinstance(part, Choose) else SAMPLE
-
-
-def is_a(variable: str, sort: Sort) -> Measured:
-    """That a variable stands for a row of a sort."""
-    return Measured(SORT, variable, "=", _called(sort))
-
-
-def _called(sort: Sort | None, any_: str = "") -> str:
-    if sort is None:
-        return any_
-    if isinstance(sort, str):
-        return f"a node of kind {sort!r}" if sort else "a sample"
-    return f"a link {sort}"
-
-
-def _lack(sort: Sort) -> str:
-    """The fact of a row whose sample has none of a sort."""
-    return f"(without {_called(sort)})"
+        every = [sort for own in self.variables.values() for sort in own.values()]
+        inner = [called(sort) if isinstance(sort, Bearing) else lack(sort) for sort in every if sort]
+        own = dict.fromkeys(inner, none.double())
+        return Facts({name: none.expand(2, 0) for name in self.relations}, {**features, **own, SORT: []}, none)
 
 
 def _pairs(relations: Collection[tuple[Sort, str, Sort]], batch: Batch, rows: Mapping[Sort, range]) -> Tensor:

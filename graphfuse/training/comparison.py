@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,7 +57,11 @@ class Run:
         """From a trained model and what it made of the test split."""
         metric = model.head.metric
         values = zip((sample.name for sample in test), measured.values[metric].tolist())
-        scores = {name: value for name, value in values if not math.isnan(value)}
+        lacking = measured.lacking[metric].tolist() if metric in measured.lacking else [False] * len(test)
+        scores = {name: value for (name, value), lacks in zip(values, lacking) if not lacks}
+        if not scores:
+            raise InputError(f"No test sample knows what {metric!r} is of, by which methods are compared; choose "
+                             "another metric of the head, or give test samples that do.")  # fmt: skip
         parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
         known, decides = model.head.metrics, decides or metric
         return cls(method, seed, metric, known[metric], history.metrics, scores, parameters, history.seconds,

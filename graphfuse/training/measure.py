@@ -15,9 +15,10 @@ from graphfuse.core.answer import Answer
 from graphfuse.core.errors import InputError
 from graphfuse.core.loader import USUAL, Limits
 from graphfuse.core.sample import Batch, Sample
+from graphfuse.heads import MultiTask
 from graphfuse.model import FusionModel, Ruled
 from graphfuse.model.over_samples import OverSamples
-from graphfuse.model.ruled import BROKEN, BROKEN_BEFORE
+from graphfuse.model.ruled import BROKEN, BROKEN_BEFORE, plain
 
 AT_ONCE = 16_384  # samples
 
@@ -63,11 +64,20 @@ class Measured:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Metric -> its value on the whole: means of ``values``, and those that are no mean; of none that no sample
-        has a value of."""
-        means = {name: float(x.nanmean()) for name, x in self.values.items() if name != "loss" and not x.isnan().all()}
-        means["loss"] = float(self.values["loss"].mean())
+        """Metric -> its value on the whole: means of ``values``, and those that are no mean; of samples that know what
+        it is of, and none where there is no such."""
+        known = {name: x[~self.lacking[name]] if name in self.lacking else x for name, x in self.values.items()}
+        means = {name: float(x.mean()) for name, x in known.items() if len(x)}
         return means | self.head.summary([scores for scores, _ in self.scored], [batch for _, batch in self.scored])
+
+    @cached_property
+    def lacking(self) -> dict[str, Tensor]:
+        """Metric -> which samples do not know what it is of, ``bool [n]``; of one task each knows."""
+        head = plain(self.head)
+        if not isinstance(head, MultiTask):
+            return {}
+        each = [head.lacking(batch) for _, batch in self.scored]
+        return {name: torch.cat([own[name] for own in each]) for name in each[0]}
 
     @cached_property
     def rules(self) -> dict[str, dict[str, float]]:

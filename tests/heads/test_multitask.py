@@ -13,7 +13,7 @@ import graphfuse as gf
 from graphfuse.core.store import SampleStore
 from graphfuse.heads import Choose, Classify, MultiLabel, MultiTask, Regress, Tag
 from graphfuse.report import write_report
-from graphfuse.training import look, measure
+from graphfuse.training import Measured, look, measure
 
 TOPIC, SIGNS, SIZE, ONE = Classify("xy"), MultiLabel("pq"), Regress(2.0, 3.0), Choose("entity")
 KNOWN = Tag("entity", Classify("ab"))
@@ -306,3 +306,21 @@ def test_a_split_on_which_a_part_is_not_known_has_none_of_its_metrics(trained):
 def test_what_an_answer_rests_on_is_told_for_all_tasks_together(trained):
     model, _, _, valid = trained
     assert len(gf.explain.looked_at(model, valid[:3])) == 3
+
+
+def test_what_fails_is_not_taken_for_what_is_not_known():
+    head = MultiTask({"dose": Regress(), "kind": Classify(["a", "b"])})
+    targets = ({"dose": 1.0, "kind": "a"}, {"kind": "a"}, {"dose": 2.0})
+    batch = gf.Batch(("r", "s", "t"), {}, {}, targets=targets)
+    scores = torch.tensor([1.0, 0.0, torch.nan, 3.0, 0.0, 3.0, 0.0, 3.0, 0.0])
+    assert Measured(head, [(scores[[0, 1, 1, *range(3, 9)]], batch)]).metrics["dose: absolute_error"] == 1.0
+    assert math.isnan(Measured(head, [(scores, batch)]).metrics["dose: absolute_error"])
+
+
+def test_two_labels_that_would_have_one_name_are_refused():
+    with pytest.raises(gf.InputError, match=r"two labels would be called 'a\.yes'"):
+        MultiTask({"a": Classify(["yes", "no"]), "b": Classify(["a.yes", "yes"])})
+
+
+def test_answers_of_any_head_go_into_sets():
+    assert len({gf.Answer("a", "b", 0.5), gf.Answer("a", "b", 0.5)}) == 1

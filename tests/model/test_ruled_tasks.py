@@ -359,7 +359,10 @@ def test_labels_that_break_a_rule_stop_training_name_it_and_teach_nothing_where_
     says = r"2 of 4 training samples have labels that break a hard rule: 'across' breaks 'sign', 'alone' breaks 'odd' "
     with pytest.raises(gf.InputError, match=says):
         gf.fit(model, [good, half, across, alone], [replace(good, name="v")], epochs=1)
-    with pytest.warns(RuleWarning, match=r"2 of 4 training samples .*they teach nothing, each part"):
+    with pytest.warns(
+        RuleWarning,
+        match=r"2 of 4 training samples .*a part whose labels break one by themselves teaches nothing there",
+    ):
         gf.fit(model, [good, half, across, alone], [replace(good, name="v")], epochs=1, allow_broken_labels=True)
     head, batch = model.head, gf.collate([alone], PLAN)
     x = torch.linspace(-1, 1, 12, requires_grad=True)
@@ -387,6 +390,39 @@ def test_what_exists_is_said_of_samples_that_have_such_rows():
     assert none.value["finding"] == ()
     assert not head.broken(x, batch)[1].any()
     assert head.broken(x, batch)[0].tolist() == [[True], [False]]
+
+
+def sized(name: str, facts: dict, *sizes: float, notes: int = 1) -> gf.Sample:
+    """Regions of these sizes, and what is known of the sample."""
+    nodes = {"region": torch.zeros(len(sizes), 4), "note": torch.zeros(notes, 3)}
+    return gf.Sample(name, nodes, facts=facts, node_facts={"region": {"size": torch.tensor(sizes)}} if sizes else {})
+
+
+@pytest.mark.parametrize(("says", "tumour"), [
+    ("forall r, s. size(r) >= 3 -> tumour(s)", [True, False, True, False]),
+    ("forall r, s. ~(size(r) < 3) -> tumour(s)", [True, False, True, True]),
+    ("exists r, s. size(r) < 3 | tumour(s)", [False, False, True, True]),
+])  # fmt: skip
+def test_what_is_only_compared_is_a_node_with_the_fact_or_the_sample_where_none_has_it(says, tumour):
+    head = MultiTask({"finding": HEAD.parts["finding"], "diagnosis": HEAD.parts["diagnosis"]})
+    ruled = Ruled.of(head, gf.RuleSet.parse(f"hard big: {says}", head.labels))
+    samples = [sized("nodes", {}, 1, 4, 2), sized("small", {}, 1, torch.nan), sized("itself", {"size": 5.0}, 1, 1),
+               sized("nothing", {})]  # fmt: skip
+    if says.startswith("exists"):
+        samples[2] = sized("itself", {"size": 5.0})
+    batch = gf.collate(samples, PLAN)
+    places = sum(2 * len(own.nodes["region"]) for own in samples)
+    scores = torch.cat([torch.zeros(places), torch.tensor([1.0, 0.0, 0.5] * len(samples))])
+    found = [answer.value["diagnosis"] == "tumour" for answer in ruled.answers(scores, batch)]
+    assert found == tumour
+
+
+def test_a_fact_of_nodes_without_labels_is_seen_too():
+    head = MultiTask({"finding": HEAD.parts["finding"], "diagnosis": HEAD.parts["diagnosis"]})
+    ruled = Ruled.of(head, gf.RuleSet.parse('hard told: forall n, s. says(n) = "t" -> tumour(s)', head.labels))
+    batch = gf.collate([replace(sized(word, {}, 1), node_facts={"note": {"says": [word]}}) for word in "tp"], PLAN)
+    scores = torch.tensor([0.0] * 4 + [1.0, 0.0, 0.5] * 2)
+    assert [own.value["diagnosis"] for own in ruled.answers(scores, batch)] == ["tumour", "pneumonia"]
 
 
 def test_many_nodes_have_one_answer_without_a_rule_for_each_pair():
