@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
+
+import torch
 
 from graphfuse.core.sample import Batch
 
@@ -24,13 +27,21 @@ class Kept(Generic[T]):
 
     def of(self, batch: Batch, make: Callable[[Batch], T]) -> T:
         """What was made of this batch before, or is made now."""
-        own = self._made.pop(id(batch), None)
+        key, made = id(batch), self._made
+        own = made.pop(key, None)
         if own is None or own[0]() is not batch:
-            own = weakref.ref(batch), make(batch)
-            left = [(key, each) for key, each in self._made.items() if each[0]() is not None]
-            self._made = dict(left[1 - MOST :])
-        self._made[id(batch)] = own  # the last that was asked for
+            with torch.inference_mode(False):  # what is made under it could not be used in training
+                own = weakref.ref(batch, partial(_forget, made, key)), make(batch)
+            for old in list(made)[: 1 - MOST + len(made)] if len(made) >= MOST else ():
+                made.pop(old, None)
+        made[key] = own  # the last that was asked for
         return own[1]
 
     def __reduce__(self) -> tuple[type[Kept[T]], tuple[()]]:
         return type(self), ()
+
+
+def _forget(made: dict[int, tuple[weakref.ref[Batch], T]], key: int, gone: weakref.ref[Batch]) -> None:
+    """What was made of a batch that is no more, unless another has taken its place."""
+    if key in made and made[key][0] is gone:
+        del made[key]

@@ -23,6 +23,14 @@ class Lazy(Sequence[T]):
             return tuple(map(self.make, range(self.size)[at]))
         return self.make(range(self.size)[at])
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and not isinstance(other, str) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[type[tuple], tuple[tuple[T, ...]]]:
+        return tuple, (tuple(self),)  # what makes entries may go nowhere else
+
     def taken(self, places: Sequence[int]) -> Lazy[T]:
         """The entries of these places."""
         return Lazy(len(places), lambda at: self.make(places[at]))

@@ -35,7 +35,7 @@ class Rows:
         owner: The sample of each, ``int64 [N]``.
         sizes: How many each sample has.
         names: Of each row, as in ``"case/7, paper 3"``.
-        targets: ``None`` where one is not known.
+        read: Gives the targets, ``None`` where one is not known.
         facts: What is known of each.
     """
 
@@ -45,15 +45,22 @@ class Rows:
     owner: Tensor
     sizes: Sequence[int]
     names: Lazy[str]
-    targets: Sequence[Any]
+    read: Callable[[], Sequence[Any]]
     facts: Lazy[Known]
 
     @cached_property
+    def targets(self) -> Sequence[Any]:
+        """One a row, ``None`` where one is not known; not looked at by what answers."""
+        return self.read()
+
+    @cached_property
+    @torch.inference_mode(False)  # what is made under it could not be used in training
     def known(self) -> Tensor:
         """Of which the target is known, ``bool [N]``."""
         return torch.tensor([target is not None for target in self.targets], dtype=torch.bool)
 
     @cached_property
+    @torch.inference_mode(False)
     def right(self) -> Tensor:
         """Which labels of known rows are right, ``bool [K, C]``."""
         return self.marks([target for target in self.targets if target is not None])
@@ -67,8 +74,8 @@ class Rows:
 
     @cached_property
     def every(self) -> Batch:
-        """All of them, as samples without nodes."""
-        return Batch(self.names, {}, {}, targets=self.targets, facts=self.facts)
+        """All of them, as samples without nodes and targets."""
+        return Batch(self.names, {}, {}, facts=self.facts)
 
 
 @dataclass(frozen=True)
@@ -133,8 +140,8 @@ class ByRow:
 
     def _rows(self, scores: Tensor, batch: Batch) -> Rows:
         rows = self.look(batch)
-        if len(scores) != len(rows.targets):
-            raise InputError(f"Tag: {len(scores)} rows are scored, and the samples have {len(rows.targets)} "
+        if len(scores) != len(rows.names):
+            raise InputError(f"Tag: {len(scores)} rows are scored, and the samples have {len(rows.names)} "
                              f"{rows.called}; an encoder that is trained with the model must give a node for each "
                              "row.")  # fmt: skip
         return rows

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
@@ -107,7 +107,8 @@ class Tag:
 
         The facts of a row are those of its node that are known, and those of its sample under other names.
         """
-        return self.look(batch).every
+        rows = self.look(batch)
+        return replace(rows.every, targets=rows.targets)
 
     def look(self, batch: Batch) -> Rows:
         """The rows of a batch, which are read once, and what is known of them."""
@@ -147,12 +148,13 @@ class Tag:
         sizes = torch.bincount(owner, minlength=len(batch)).tolist()
         of_nodes = [own.get(self.of, {}) for own in batch.node_facts] if isinstance(self.of, str) else []
         names, facts = named(batch.names, self._short, sizes), known_of(batch.facts, of_nodes, sizes)
-        return Rows(self._called, self.labels, self.each.marks, owner, sizes, names, self._targets(batch, sizes), facts)
+        read = partial(self._targets, batch.names, batch.targets or [None] * len(batch), sizes)
+        return Rows(self._called, self.labels, self.each.marks, owner, sizes, names, read, facts)
 
-    def _targets(self, batch: Batch, sizes: Sequence[int]) -> list[Any]:
+    def _targets(self, names: Sequence[str], given: Sequence[Any], sizes: Sequence[int]) -> list[Any]:
         """One a row. A sample whose rows are hidden, as modality dropout does, has none."""
         targets: list[Any] = []
-        for name, target, size in zip(batch.names, batch.targets or [None] * len(batch), sizes):
+        for name, target, size in zip(names, given, sizes):
             known = target is not None and size > 0
             targets += self._listed(name, target, size) if known else [None] * size
         return targets

@@ -35,7 +35,7 @@ class Seen:
 
     def _look(self, batch: Batch) -> Rows:
         rows = self.head.look(batch)
-        return replace(rows, facts=Observed(self.among.facts(batch), len(rows.targets)))
+        return replace(rows, facts=Observed(self.among.facts(batch), len(rows.names)))
 
 
 def each_row(head: Tag, among: Among) -> ByRow:

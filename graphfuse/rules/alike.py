@@ -17,8 +17,9 @@ from graphfuse.rules.exact import Layered
 from graphfuse.rules.lifted import Lifted, named_rows
 from graphfuse.rules.normal import Tree, renumbered
 
-KINDS, SIZE = 20_000, 20_000_000
-"""As many trees, and as many numbers of what is made of components, are kept for the next batch."""
+KINDS, SIZE, SMALL = 20_000, 20_000_000, 15_000
+"""As many trees, and about as many numbers of what is made of components, are kept for the next batch; what is made of
+one takes ``SMALL`` beside its own, as it is many small tensors."""
 
 
 class ImpossibleError(InputError):
@@ -45,18 +46,23 @@ class Shapes:
         source: Where the rules are from, for errors.
         kinds: Number of what a rule says of cells in turn, literals ``1`` to ``S``.
         made: Shape -> what it says, as found so far.
+        held: How many numbers that is, about.
     """
 
     budget: Budget
     source: str
     kinds: dict[tuple[Lifted, Tree, int], int] = field(default_factory=dict, repr=False)
     made: dict[bytes, Compiled] = field(default_factory=dict, repr=False)
+    held: list[int] = field(default_factory=list, repr=False)
 
     def begin(self) -> None:
         """Before each batch: forgets all if it has become much."""
-        if len(self.kinds) > KINDS or sum(map(_size, self.made.values())) > SIZE:
-            self.kinds.clear()
-            self.made.clear()
+        if len(self.kinds) > KINDS or sum(self.held) > SIZE:
+            for each in (self.kinds, self.made, self.held):
+                each.clear()
+
+    def __reduce__(self) -> tuple[type[Shapes], tuple[Budget, str]]:
+        return type(self), (self.budget, self.source)  # a copy, also in another process, begins empty
 
     def kind(self, rule: Lifted, tree: Tree, cells: int) -> int:
         """The number of what a rule says of so many cells."""
@@ -71,6 +77,7 @@ class Shapes:
         if shape not in self.made:
             with torch.inference_mode(False):  # what is made under it could not be used in training
                 self.made[shape] = self._compiled(*self._spelt(shape), cells[0], labels)
+            self.held[:] = [sum(self.held) + SMALL + 2 * _size(self.made[shape])]
         return self.made[shape]
 
     def _spelt(self, shape: bytes) -> tuple[list[Tree], list[Lifted]]:

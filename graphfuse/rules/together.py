@@ -113,8 +113,8 @@ class Together:
                 ``[K, B, L]``.
         """
         rows, labels, flat, each = len(logits), logits.shape[1], logits.reshape(-1), known.shape[:-2]
-        sign = known.reshape(-1, flat.numel()).double()  # [K, B * L]
-        own = torch.where(sign == 0, 0.0, -logsigmoid(sign * flat.double()))
+        sign = known.reshape(each.numel(), flat.numel()).double()  # [K, B * L]
+        own = -logsigmoid(torch.where(sign == 0, torch.inf, sign * torch.where(sign == 0, 0.0, flat.double())))
         free, total = torch.ones_like(flat, dtype=torch.bool), own.new_zeros(len(sign), rows)
         bad = torch.zeros_like(total, dtype=torch.bool)
         for compiled, cells in self.parts:
@@ -139,7 +139,7 @@ class Together:
             lone = _at(own.reshape(-1), which[:, None] * flat.numel() + here).sum(1)
             value = torch.where(fine, lone + every - told, 0.0)
             total = total.index_put((which, here.amin(1) // labels), value, accumulate=True)
-        total = total + (own * free).view(-1, rows, labels).sum(2)
+        total = total + own.masked_fill(~free, 0.0).view(len(sign), rows, labels).sum(2)
         return total.view(*each, rows), bad.view(*each, rows)
 
     @staticmethod

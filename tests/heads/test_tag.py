@@ -329,3 +329,24 @@ def test_a_row_is_measured_alike_with_other_rows_known():
         each = [replace(s, target=[t if i == row else None for i, t in enumerate(s.target)])
                 for row, x in enumerate(s.target) if x is not None]  # fmt: skip
         assert_close(measure(own, each)["accuracy"].mean(), measure(own, [s])["accuracy"][0])
+
+
+def test_what_is_measured_in_inference_mode_can_be_learned_from_afterwards():
+    head = Tag("paper", Classify(["a", "b"]))
+    samples = [gf.Sample("s", {"paper": torch.zeros(2, 1)}, target=["a", None])]
+    batch = gf.collate(samples, gf.Schema({"paper": 1}, []))
+    scores = torch.zeros(2, 2, requires_grad=True)
+    with torch.inference_mode():
+        head.measure(scores, batch)
+        head.log_loss(scores, batch)
+    (grad,) = torch.autograd.grad(head.loss(scores, batch), scores)
+    assert grad.tolist() == [[-0.5, 0.5], [0, 0]]
+
+
+def test_answers_do_not_look_at_targets():
+    head = Tag("paper", Classify(["a", "b"]))
+    batch = gf.collate([gf.Sample("s", {"paper": torch.zeros(2, 1)}, target="dx")], gf.Schema({"paper": 1}, []))
+    assert head.answers(torch.tensor([[1.0, 0], [0, 1]]), batch)[0].value == ("a", "b")
+    assert head.said(torch.tensor([[1.0, 0], [0, 1]]), batch).tolist() == [2]
+    with pytest.raises(gf.InputError, match="is not a sequence"):
+        head.loss(torch.zeros(2, 2), batch)

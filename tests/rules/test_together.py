@@ -1,5 +1,6 @@
 """Hard rules that join rows, answered for all rows together: against the enumeration of all answers."""
 
+import copy
 import itertools
 import warnings
 from dataclasses import replace
@@ -189,9 +190,14 @@ def test_a_shape_is_made_ready_once_for_all_batches_until_much_is_kept(monkeypat
         Compiled, "of", classmethod(lambda cls, *given, **more: made.append(1) or of(cls, *given, **more))
     )
     totals = []
+    compiled = []
     for rows in (6, 10, 8, 10):
         given = Facts({"mate": torch.arange(rows - 2).view(-1, 2).t()})
         totals.append(rules.log_partition(torch.zeros(rows, 2), given).sum())
+        compiled.append(len(made))
+    assert compiled[0] > 0
+    assert compiled[1:] == [compiled[0]] * 3  # the shapes are those of the first batch
+    assert not copy.deepcopy(rules)._exact.shapes.made  # a copy begins empty
     shapes = rules._exact.shapes
     assert len(shapes.made) == 2
     first = len(made)
@@ -236,3 +242,21 @@ def test_odd_batches_are_answered():
     assert some.answer(torch.tensor([[-2.0], [-1.0]]))[:, 0].tolist() == [False, True]
     with pytest.raises(gf.InputError, match=r"rule 'on' speaks of 'cites\(x, y\)'; give graph"):
         rules.answer(turned)
+
+
+def test_what_is_known_of_no_row_loses_nothing():
+    for text in ("hard on: forall x, y. cites(x, y) & a(x) -> a(y)", "hard b: forall x. b(x) -> a(x)"):
+        rules = RuleSet.parse(text, ["a", "b"])
+        lost, bad = known_loss(rules, torch.zeros(0, 2), torch.zeros(0, 2), Facts({"cites": torch.zeros(2, 0).long()}))
+        assert (lost.shape, bad.shape) == ((0,), (0,))
+
+
+def test_an_infinite_logit_that_is_not_known_costs_and_teaches_nothing():
+    rules = RuleSet.parse("hard on: forall x, y. cites(x, y) & a(x) -> b(y)", ["a", "b"])
+    logits = torch.tensor([[torch.inf, 0.0], [0.0, 1.0], [torch.inf, 0.5]], requires_grad=True)
+    known = torch.tensor([[0, 0], [0, 1], [0, -1]])
+    lost, _ = known_loss(rules, logits, known, Facts({"cites": torch.tensor([[0], [1]])}))
+    (grad,) = torch.autograd.grad(lost.sum(), logits)
+    assert lost.isfinite().all()
+    assert grad.isfinite().all()
+    assert grad[2, 1] == torch.tensor(0.5).sigmoid()

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+import graphfuse as gf
 from graphfuse.core.table import Move, moved
 
 NOWHERE = 99
@@ -36,3 +37,22 @@ def test_a_move_without_lacking_ends_fills_nothing():
     assert move.empty is None
     assert move.unused is None
     assert_close(moved(torch.eye(2), move), torch.eye(2).flip(0))
+
+
+def test_what_was_laid_out_without_gradient_learns_afterwards():
+    plan = gf.Schema({"a": 1, "b": 1}, [gf.AllPairs("a", "b"), gf.AllPairs("b", "b"), gf.AllPairs("b", "a")])
+    samples = [gf.Sample(f"{n}", {"a": torch.ones(n, 1), "b": torch.ones(m, 1)}) for n, m in ((3, 2), (4, 1), (1, 0))]
+    states = {"a": torch.randn(8, 4, dtype=torch.double), "b": torch.randn(3, 4, dtype=torch.double)}
+    found = []
+    for before in (True, False):
+        graph = gf.lay(gf.collate(samples, plan), plan, states)
+        layer = gf.FUSIONS["hgt"](4, plan, layers=1, heads=2).double()
+        layer.load_state_dict(found[0][2]) if found else None
+        if before:
+            with torch.no_grad():
+                layer(graph)
+        out, weights = layer(graph).vector, list(layer.parameters())
+        grads = torch.autograd.grad(out.square().sum(), weights, allow_unused=True)
+        found.append((out.detach(), [grad for grad in grads if grad is not None], layer.state_dict()))
+    assert found[0][1]
+    assert_close(found[0][:2], found[1][:2])
