@@ -250,7 +250,8 @@ def odds(logits: Tensor) -> tuple[Tensor, Tensor]:
     So nothing small is lost beside a large logit that is followed.
     """
     x = logits.t().to(torch.double, memory_format=torch.contiguous_format)
-    return _bounded(x, x.clamp(min=0).neg_(), x.clamp(max=0))
+    off, on = x.clamp(min=0).neg_(), x.clamp(max=0)
+    return (off, on) if within(x, USUAL) else _bounded(x, off, on)
 
 
 def _bounded(x: Tensor, off: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
