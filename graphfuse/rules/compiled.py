@@ -23,6 +23,8 @@ from graphfuse.rules.units import parts_of, propagated
 
 SMALL = 2_000
 """Nodes of a diagram that is quicker than a cut, and knows totals too."""
+REPEATED = 100
+"""Literals that take no longer to look at than clauses of a length of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,7 @@ class Compiled:
     Attributes:
         methods: One a component; labels of none are free.
         clauses: What has to hold, by how many literals: places in the true labels and then the false ones, ``[C, m]``.
+            Of one that is shorter than those it stands with the last literal is repeated.
         trees: What has to hold beside them.
     """
 
@@ -49,11 +52,9 @@ class Compiled:
 
     def taken(self, logits: Tensor) -> Sequence[Tensor]:
         """What each method is about, label after label: ``[B, count] -> float64 [n, B]`` each."""
-        own = logits if self.places is None else logits.index_select(1, self.places.to(logits.device))
-        each: Sequence[Tensor] = (
-            own.t()
-            .to(torch.double, memory_format=torch.contiguous_format)
-            .split([len(method.labels) for method in self.methods])
+        own = logits.t() if self.places is None else logits.t().index_select(0, self.places.to(logits.device))
+        each: Sequence[Tensor] = own.to(torch.double, memory_format=torch.contiguous_format).split(
+            [len(method.labels) for method in self.methods]
         )
         return each
 
@@ -88,20 +89,18 @@ class Compiled:
             methods.append(method)
         if large:
             raise TooLargeError
-        widths: dict[int, list[list[int]]] = {}
-        for clause in clauses:
-            widths.setdefault(len(clause), []).append([_place(literal, count) for literal in sorted(clause)])
         with torch.inference_mode(False):  # as what is made under it could not be used in training
-            return cls(count, tuple(methods), tuple(map(torch.tensor, widths.values())), tuple(trees))
+            return cls(count, tuple(methods), tuple(map(torch.tensor, _rows(clauses, count))), tuple(trees))
 
     def holds(self, answers: Tensor) -> Tensor:
         """Whether answers ``bool [B, L]`` satisfy all of it, ``bool [B]``: by looking at them, not by how they came."""
         good = answers.new_ones(len(answers))
         if self.clauses:
-            both = torch.cat([answers.t(), ~answers.t()])
+            own = answers.t().contiguous()
+            both = torch.cat([own, ~own]).view(torch.uint8)  # of which extremes are quicker to find
             for literals in self.clauses:
                 taken = both.index_select(0, literals.to(both.device).view(-1))
-                good &= taken.unflatten(0, literals.shape).any(1).all(0)  # [C, m, B]
+                good &= taken.unflatten(0, literals.shape).amax(1).amin(0).bool()  # [C, m, B]
         for tree in self.trees:
             good &= truth(tree, answers)
         return good
@@ -162,6 +161,20 @@ def _ordered(order: Order, budget: Budget) -> Method:
     except TooLargeError:
         diagram = None
     return Implied.of(order, budget) if diagram is None else Layered.of(diagram)
+
+
+def _rows(clauses: Iterable[Clause], count: int) -> list[list[list[int]]]:
+    """Where the literals of clauses are, those of one length together, and with longer ones if that repeats few."""
+    lengths, found = dict[int, list[list[int]]](), list[list[list[int]]]()
+    for clause in clauses:
+        lengths.setdefault(len(clause), []).append([_place(literal, count) for literal in sorted(clause)])
+    for length in sorted(lengths, reverse=True):
+        own, longer = lengths[length], len(found[-1][0]) if found else length
+        if found and (longer - length) * len(own) <= REPEATED:
+            found[-1] += [row + row[-1:] * (longer - length) for row in own]
+        else:
+            found.append(own)
+    return found
 
 
 def _place(literal: int, count: int) -> int:

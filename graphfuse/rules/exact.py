@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from graphfuse.rules.diagram import Diagram
+from graphfuse.rules.heaviest import Heaviest
 
 NEVER, LEAST = -1e30, -1e25
 """Stands for the logarithm of 0: sums of it stay finite, so gradients do; and the least that is none."""
@@ -86,6 +87,11 @@ class Layered:
             each = [torch.tensor([[0, 1], [1, 1]]), *self.follows][1 - len(self.follows) % 2 :]
             return tuple(second[:, first].transpose(0, 1).flatten(0, 1) for first, second in zip(each[::2], each[1::2]))
 
+    @cached_property
+    def heaviest(self) -> Heaviest:
+        """Made ready for best answers."""
+        return Heaviest.of(self.follows)
+
     def total(self, off: Tensor, on: Tensor) -> Tensor:
         """By sums from the last layer up; its gradient by what flows down from the first."""
         sizes = (off.detach().abs() + on.detach().abs()).sum(0) + len(off)
@@ -103,16 +109,7 @@ class Layered:
 
     def best(self, off: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
         """By maxima from the last layer up, then down along what was larger; of equals false is taken."""
-        value, larger = _ends(off), list[Tensor]()
-        for follows, own in zip(reversed(self.follows), reversed(_sides(off, on))):
-            false, true = _taken(value, follows).add_(own).unbind()
-            larger.append(true > false)
-            value = torch.maximum(false, true)
-        node, chosen = torch.zeros_like(value[0], dtype=torch.long), []
-        for follows, each in zip(self.follows, reversed(larger)):
-            chosen.append(each.gather(0, node[None])[0])
-            node = follows.to(node.device).view(-1).index_select(0, node + chosen[-1] * follows.shape[1])
-        return torch.stack(chosen), value[0]
+        return self.heaviest.paths(off, on, _ends(off))
 
     def models(self) -> int:
         """Found with the diagram."""
@@ -253,7 +250,8 @@ def odds(logits: Tensor) -> tuple[Tensor, Tensor]:
     So nothing small is lost beside a large logit that is followed.
     """
     x = logits.t().to(torch.double, memory_format=torch.contiguous_format)
-    return _bounded(x, x.clamp(min=0).neg_(), x.clamp(max=0))
+    off, on = x.clamp(min=0).neg_(), x.clamp(max=0)
+    return (off, on) if within(x, USUAL) else _bounded(x, off, on)
 
 
 def _bounded(x: Tensor, off: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
