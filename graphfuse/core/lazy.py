@@ -26,8 +26,6 @@ class Lazy(Sequence[T]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and not isinstance(other, str) and tuple(self) == tuple(other)
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __reduce__(self) -> tuple[type[tuple], tuple[tuple[T, ...]]]:
         return tuple, (tuple(self),)  # what makes entries may go nowhere else
 

@@ -16,8 +16,8 @@ from graphfuse.core.errors import InputError
 from graphfuse.core.kept import Kept
 from graphfuse.core.sample import Batch, Relation
 from graphfuse.core.schema import Schema
-from graphfuse.model.observed import SORTS, sorts_of
-from graphfuse.rules import Facts, Related, RuleSet
+from graphfuse.model.observed import SORTS, relations_in, sorts_of
+from graphfuse.rules import Facts, RuleSet
 
 NEXT, REVERSE = "next", "reverse"
 """Relations among links: one begins where another ends; one joins what another joins, the other way."""
@@ -58,8 +58,7 @@ class Among:
     @cached_property
     def relations(self) -> tuple[str, ...]:
         """Those that rules speak of."""
-        atoms = (atom for rule in self.rules.rules for atom in rule.says.atoms())
-        return tuple(dict.fromkeys(atom.name for atom in atoms if isinstance(atom, Related)))
+        return relations_in(self.rules)
 
     @property
     def kind(self) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 from graphfuse.core.errors import InputError
 from graphfuse.core.lazy import Lazy
 from graphfuse.core.sample import Batch
-from graphfuse.rules import Facts, Measured, RuleSet
+from graphfuse.rules import Facts, Measured, Related, RuleSet
 from graphfuse.rules.atoms import of_row
 from graphfuse.rules.expression import Expression
 
@@ -161,6 +161,12 @@ class Asked:
             own = [(number == case).nonzero()[:, 0] for case in dict.fromkeys(number.tolist())]
             known["cases", self] = [(tuple(bool(truth[rows[0]]) for truth in seen), rows) for rows in own]
         yield from known["cases", self]
+
+
+def relations_in(rules: RuleSet) -> tuple[str, ...]:
+    """Those that rules speak of."""
+    atoms = (atom for rule in rules.rules for atom in rule.says.atoms())
+    return tuple(dict.fromkeys(atom.name for atom in atoms if isinstance(atom, Related)))
 
 
 def sorts_of(rules: RuleSet) -> dict[str, type]:

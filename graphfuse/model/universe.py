@@ -19,7 +19,7 @@ from graphfuse.core.schema import Schema
 from graphfuse.heads import MultiTask, Regress
 from graphfuse.heads.task import Labelling, shape_of
 from graphfuse.model.among import NEXT, REVERSE, feature_of, links_of, owner_of, pairs_of
-from graphfuse.model.observed import sorts_of
+from graphfuse.model.observed import relations_in, sorts_of
 from graphfuse.model.sorts import SAMPLE, SORT, Bearing, Sort, bears, called, is_a, lack, sort_of
 from graphfuse.rules import (
     And,
@@ -114,8 +114,7 @@ class Universe:
     @cached_property
     def relations(self) -> tuple[str, ...]:
         """Those that rules speak of."""
-        atoms = (atom for rule in self.rules.rules for atom in rule.says.atoms())
-        return tuple(dict.fromkeys(atom.name for atom in atoms if isinstance(atom, Related)))
+        return relations_in(self.rules)
 
     @cached_property
     def variables(self) -> dict[str, dict[str, Sort | Bearing | None]]:
